@@ -1,0 +1,42 @@
+# `make demo` runs the main job, `make test` the tests; each sets up what it needs.
+PYTHON ?= python3
+BACKEND ?= tensorflow
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: demo test lint format clean
+
+demo: .venv/.demo-$(BACKEND)
+	KERAS_BACKEND=$(BACKEND) $(BIN)/gangplank demo $(if $(KEEP),--keep)
+
+test: .venv/.dev
+	tests/install-servers
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "gangplank needs Python 3.11 or newer, and $(PYTHON) is older: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/.demo-%: .venv/.made pyproject.toml constraints.txt
+	@echo "Installing Keras and $* into .venv: some minutes, the first time"
+	$(PIP) --editable '.[$*,demo]'
+	touch $@
+
+.venv/.dev: .venv/.made pyproject.toml constraints.txt
+	@echo "Installing Keras, its three backends and the test tools into .venv: some minutes, the first time"
+	$(PIP) --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .servers build dist

@@ -1,0 +1,52 @@
+"""What a training framework knows, in Prometheus: metrics, weight histograms and how a run stands.
+
+Importing this imports no framework: `TrainTestExporter` imports Keras when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
+
+from gangplank.core.buckets import HISTOGRAM_WEIGHT_BUCKETS_0_3, HISTOGRAM_WEIGHT_BUCKETS_1_0
+from gangplank.core.errors import (
+    ConfigurationError,
+    DeliveryError,
+    ExportError,
+    GangplankError,
+    MetricError,
+    MissingExtraError,
+)
+from gangplank.core.run import Run
+from gangplank.core.sinks.pushgateway import Handler
+
+if TYPE_CHECKING:
+    from gangplank.keras.exporter import TrainTestExporter
+
+__all__ = [
+    "HISTOGRAM_WEIGHT_BUCKETS_0_3",
+    "HISTOGRAM_WEIGHT_BUCKETS_1_0",
+    "ConfigurationError",
+    "DeliveryError",
+    "ExportError",
+    "GangplankError",
+    "Handler",
+    "MetricError",
+    "MissingExtraError",
+    "Run",
+    "TrainTestExporter",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "TrainTestExporter":
+        from gangplank.keras import TrainTestExporter  # noqa: PLC0415  only here, so that importing us imports no Keras
+
+        return TrainTestExporter
+    if name == "__version__":
+        return importlib.metadata.version("gangplank")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,7 @@
+"""`python -m gangplank` is the `gangplank` command."""
+
+import sys
+
+from gangplank.cli import main
+
+sys.exit(main())

@@ -1,0 +1,81 @@
+"""What the user wrote -> where to send it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote, urlsplit
+
+from gangplank.core.errors import ConfigurationError
+
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+_CURE = "write host:port, http://host:port or https://host/prefix, IPv6 as [::1]:9091"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A gateway's address.
+
+    Attributes:
+        scheme: `http` or `https`.
+        host: a name or an IP address, IPv6 without its brackets.
+        port: TCP port.
+        prefix: the path in front of `/metrics`, without a trailing slash.
+        user, password: credentials for HTTP Basic authentication, or None; they are in no repr.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    prefix: str = ""
+    user: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+
+    @property
+    def authority(self) -> str:
+        """`host:port`, IPv6 in its brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def __str__(self) -> str:
+        """The URL, without credentials."""
+        return f"{self.scheme}://{self.authority}{self.prefix}"
+
+
+def parse(text: str) -> Address:
+    """Return the address that a user wrote.
+
+    Args:
+        text: `host:port`, `http://host:port`, `https://user:password@host/prefix`; IPv6 in brackets; with or without a
+            trailing slash. The port, where a URL leaves it out, is the scheme's.
+
+    Raises:
+        ConfigurationError: it is no such address; the message shows it without what stands before an `@`.
+    """
+    if not isinstance(text, str):
+        raise ConfigurationError(f"the gateway's address is a {type(text).__name__}: {_CURE}")
+    shown = re.sub(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)?.*@", r"\1***@", text, flags=re.DOTALL)
+    with_scheme = _SCHEME.match(text)
+    try:
+        parts = urlsplit(text if with_scheme else f"http://{text}")
+        host, port = parts.hostname, parts.port
+        host = host and host.encode("idna").decode() if ":" not in (host or "") else host
+    except ValueError:
+        raise ConfigurationError(f"{shown!r} is no address: {_CURE}") from None
+    if parts.scheme not in ("http", "https"):
+        raise ConfigurationError(f"{shown!r}: the scheme {parts.scheme!r} is not known: {_CURE}")
+    if not host or any(character.isspace() or not character.isprintable() for character in text):
+        raise ConfigurationError(f"{shown!r} is no address: {_CURE}")
+    if parts.query or parts.fragment:
+        raise ConfigurationError(f"{shown!r}: an address has no '?' and no '#': {_CURE}")
+    if port is None and not with_scheme:
+        raise ConfigurationError(f"{shown!r} lacks the port: {_CURE}; a Pushgateway listens on 9091")
+    if port == 0:
+        raise ConfigurationError(f"{shown!r}: nobody listens on port 0: {_CURE}")
+    return Address(
+        parts.scheme,
+        host,
+        port or (443 if parts.scheme == "https" else 80),
+        quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~"),
+        unquote(parts.username) if parts.username else None,
+        unquote(parts.password or "") if parts.username else None,
+    )

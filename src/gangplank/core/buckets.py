@@ -1,0 +1,48 @@
+"""Histogram edges for weights."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable
+from numbers import Real
+
+from gangplank.core.errors import ConfigurationError
+
+#: 13 edges, -0.3 to 0.3 by 0.05; each the float that one would type.
+HISTOGRAM_WEIGHT_BUCKETS_0_3 = tuple(edge / 100 for edge in range(-30, 31, 5))
+#: 21 edges, -1.0 to 1.0 by 0.1; each the float that one would type.
+HISTOGRAM_WEIGHT_BUCKETS_1_0 = tuple(edge / 10 for edge in range(-10, 11))
+
+
+def edges_of(buckets: Iterable[float]) -> tuple[float, ...]:
+    """Return the edges as float64, in order.
+
+    Args:
+        buckets: finite numbers, strictly increasing, at least one. The bucket up to +Inf is always added.
+
+    Raises:
+        ConfigurationError: they are something else.
+    """
+    if isinstance(buckets, str | bytes):
+        raise ConfigurationError(f"histogram_buckets={buckets!r}: give numbers, such as HISTOGRAM_WEIGHT_BUCKETS_0_3")
+    try:
+        given = list(buckets)
+    except TypeError:
+        raise ConfigurationError(
+            f"histogram_buckets={buckets!r}: give a sequence of numbers, such as HISTOGRAM_WEIGHT_BUCKETS_0_3"
+        ) from None
+    if not given:
+        raise ConfigurationError("histogram_buckets is empty: give at least one edge, or leave it out for no histogram")
+    edges: list[float] = []
+    for edge in given:
+        if not isinstance(edge, Real) or not math.isfinite(edge):
+            raise ConfigurationError(
+                f"histogram_buckets holds {edge!r}: edges are finite numbers (the +Inf bucket is always added)"
+            )
+        # Adding 0.0 turns -0.0, which would render as a second le="0", into 0.0.
+        edges.append(float(edge) + 0.0)
+    for lower, upper in itertools.pairwise(edges):
+        if lower >= upper:
+            raise ConfigurationError(f"histogram_buckets must increase strictly: {lower} comes before {upper}")
+    return tuple(edges)

@@ -1,0 +1,82 @@
+"""How an exporter's pages travel: its sink, with the outbox in front of it."""
+
+from __future__ import annotations
+
+from gangplank.core.errors import DeliveryError
+from gangplank.core.ledger import Ledger
+from gangplank.core.outbox import Outbox
+from gangplank.core.report import Report
+from gangplank.core.sinks import Sink
+
+
+class Delivery:
+    """One per exporter; its runs share it.
+
+    Args:
+        sink: where the pages go.
+        report: where failures are reported.
+        push_interval: seconds between two pushes that nobody waits for.
+        timeout: seconds that the sink takes for a push, at most.
+        flush_timeout: seconds that the end of a run waits for its last page to arrive.
+        awaited: wait for every push that goes at once, and raise where one fails.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        report: Report,
+        push_interval: float,
+        timeout: float,
+        flush_timeout: float,
+        awaited: bool,
+    ) -> None:
+        self._sink = sink
+        self._report = report
+        self._timeout = timeout
+        self._flush_timeout = flush_timeout
+        self._awaited = awaited
+        self._failing = False
+        self._gave_up_waiting = False
+        self._outbox: Outbox[Ledger] = Outbox(self._send, to=str(sink), push_interval=push_interval)
+
+    def push(self, ledger: Ledger, *, at_once: bool = True) -> None:
+        """Have a run's newest page sent, at once or by `push_interval`; returns at once, unless pushes are awaited.
+
+        Raises:
+            DeliveryError: the push is awaited and did not arrive.
+        """
+        self._outbox.wake(ledger, at_once=at_once)
+        if self._awaited and at_once:
+            # The sink keeps to its deadline; the second more is for a thread that gets no processor.
+            error = self._outbox.flush(ledger.group, self._timeout + 1.0)
+            if error is not None:
+                raise error
+
+    def push_last(self, ledger: Ledger) -> None:
+        """Have a run's last page sent, and wait for it to arrive, up to `flush_timeout`.
+
+        Once that was in vain, later runs do not wait until a push has arrived.
+        """
+        self._outbox.wake(ledger)
+        if not self._gave_up_waiting:
+            self._gave_up_waiting = self._outbox.flush(ledger.group, self._flush_timeout) is not None
+
+    def _send(self, ledger: Ledger) -> None:
+        """Send a run's newest page; called on the outbox' thread."""
+        try:
+            self._sink.send(ledger.page())
+        except Exception as error:
+            failure = (
+                error
+                if isinstance(error, DeliveryError)
+                else DeliveryError(f"the push failed: {type(error).__name__}: {error}", "internal")
+            )
+            ledger.count_failure(failure.reason)
+            self._failing = True
+            self._report.trouble(failure.reason, "Metrics of %s did not arrive, will retry: %s", ledger.group, failure)
+            raise failure from error
+        self._gave_up_waiting = False
+        if self._failing:
+            self._failing = False
+            self._report.recovered("Metrics of %s arrive again", ledger.group)

@@ -1,0 +1,35 @@
+"""The hooks: what a run tells whoever listens.
+
+The core's own exporter implements them (`gangplank.core.exporter`) and comes first; it runs on the training thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+from gangplank.core.snapshot import Outcome, Snapshot
+
+if TYPE_CHECKING:
+    from gangplank.core.run import Run
+
+PROJECT = "gangplank"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def gangplank_run_started(run: Run) -> None:
+    """A run has become real: its first epoch, or its evaluation, begins."""
+
+
+@hookspec
+def gangplank_snapshot(run: Run, snapshot: Snapshot) -> None:
+    """A run has recorded something: `snapshot` is frozen, and what it leaves out has not changed."""
+
+
+@hookspec
+def gangplank_run_finished(run: Run, outcome: Outcome) -> None:
+    """A run has ended; nothing more is recorded in it."""

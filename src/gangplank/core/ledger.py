@@ -1,0 +1,137 @@
+"""The newest value of everything about one run."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from gangplank.core.naming import MetricNames
+from gangplank.core.page import RUNNING, Page
+from gangplank.core.report import Report
+from gangplank.core.snapshot import Group, Outcome, Snapshot
+
+T = TypeVar("T")
+
+# Metrics a run exports at most; each is two series (its value and its epoch), of a page's 2,000.
+MOST_METRICS = 900
+
+
+class Ledger:
+    """Where a run's snapshots meet: updated on the training thread, read by the thread that sends.
+
+    Args:
+        group: the grouping key.
+        phase: the phase, which the metrics' names begin with.
+        labels: what labels every sample.
+        info: the labels of `gangplank_run_info`.
+        epochs_planned: the epoch count the run is to end with, or None where nobody knows.
+        epoch: epochs completed before this run, or None in a phase without epochs.
+        report: where renamed and refused metrics are reported.
+    """
+
+    def __init__(
+        self,
+        group: Group,
+        phase: str,
+        *,
+        report: Report,
+        labels: Mapping[str, str],
+        info: Mapping[str, str],
+        epochs_planned: int | None = None,
+        epoch: int | None = None,
+    ) -> None:
+        now = time.time()
+        self.group = group
+        self._report = report
+        self._began = time.monotonic()
+        self._lock = threading.RLock()  # re-entrant: a garbage collection inside it may run a destructor that logs
+        self._names = MetricNames(phase)
+        self._page = Page(
+            group=group,
+            phase=phase,
+            labels=dict(labels),
+            info=dict(info),
+            started=now,
+            last_update=now,
+            heartbeat=now,
+            epochs_planned=epochs_planned,
+            epoch=epoch,
+        )
+
+    @property
+    def running(self) -> bool:
+        """Whether the run has not ended."""
+        return self._page.state == RUNNING
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Take what a snapshot says; what it leaves out stays."""
+        with self._lock:
+            page = self._page
+            metrics, learning_rates = dict(snapshot.metrics), dict(snapshot.learning_rates)
+            if "learning_rate" in metrics:
+                # Keras' schedulers log it: the rate of the epoch that ended, under the name that ours has.
+                learning_rates = {"": metrics.pop("learning_rate")}
+            epoch = _newest(snapshot.epoch, page.epoch)
+            new = [metric for metric in metrics if metric not in self._names]
+            room = MOST_METRICS - len(self._names)
+            named, excess = self._names.add(new[:room]), new[room:]
+            for metric in excess:
+                del metrics[metric]
+            newest = {**page.metrics, **{self._names[metric]: (value, epoch) for metric, value in metrics.items()}}
+            self._page = replace(
+                page,
+                last_update=time.time(),
+                epoch=epoch,
+                step=_newest(snapshot.step, page.step),
+                epoch_duration=_newest(snapshot.epoch_duration, page.epoch_duration),
+                samples_per_second=_newest(snapshot.samples_per_second, page.samples_per_second),
+                metrics=newest,
+                nonfinite_metrics=sum(not math.isfinite(value) for value, _ in newest.values()),
+                learning_rates={**page.learning_rates, **learning_rates},
+                parameters=_newest(snapshot.parameters, page.parameters),
+                weights=_newest(snapshot.weights, page.weights),
+                dropped=Counter(page.dropped) + Counter(snapshot.dropped) + Counter(too_many=len(excess)),
+            )
+        for metric, name in named.items():
+            if name != metric:
+                self._report.once(
+                    f"name {metric}", "The metric %r is exported as gangplank_%s_%s", metric, page.phase, name
+                )
+        if excess:
+            self._report.once(
+                "too many", "More than %d metrics: %r and later ones are dropped", MOST_METRICS, excess[0]
+            )
+
+    def count_failure(self, reason: str) -> None:
+        """Count a push of this run that failed."""
+        with self._lock:
+            self._page = replace(self._page, failures=Counter(self._page.failures) + Counter({reason: 1}))
+
+    def close(self, outcome: Outcome) -> None:
+        """Say how the run ended."""
+        with self._lock:
+            now = time.time()
+            self._page = replace(
+                self._page,
+                state=outcome,
+                elapsed=time.monotonic() - self._began,
+                last_update=now,
+                heartbeat=now,
+                succeeded=now if outcome is Outcome.FINISHED else None,
+            )
+
+    def page(self) -> Page:
+        """Return the page as it is now."""
+        page = self._page
+        if page.state != RUNNING:
+            return page
+        return replace(page, elapsed=time.monotonic() - self._began, heartbeat=time.time())
+
+
+def _newest(new: T | None, old: T | None) -> T | None:
+    return old if new is None else new

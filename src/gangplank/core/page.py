@@ -1,0 +1,147 @@
+"""What one run's group on a gateway shows: families, names, text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client import Metric, generate_latest
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from gangplank.core.errors import DROP_REASONS, FAILURE_REASONS
+from gangplank.core.histogram import WeightCounts
+from gangplank.core.snapshot import Group, Outcome
+
+RUNNING = "running"
+STATES = (RUNNING, *Outcome)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page(Collector):
+    """The newest value of everything about a run, at one moment.
+
+    Attributes:
+        group: the grouping key, which the samples do not repeat.
+        labels: what labels every sample: `run`, or nothing.
+        info: the labels of `gangplank_run_info`.
+        metrics: by exported name (`gangplank_<phase>_<name>`): float64, and the epoch it is from.
+        started, last_update, heartbeat, succeeded: Unix time in seconds.
+        elapsed: seconds since the start, up to the end.
+
+    The other attributes are what `Snapshot` says of them.
+    """
+
+    group: Group
+    phase: str
+    labels: Mapping[str, str]
+    info: Mapping[str, str]
+    started: float
+    last_update: float
+    heartbeat: float
+    succeeded: float | None = None
+    elapsed: float = 0.0
+    state: str = RUNNING
+    epochs_planned: int | None = None
+    epoch: int | None = None
+    step: int | None = None
+    epoch_duration: float | None = None
+    samples_per_second: float | None = None
+    metrics: Mapping[str, tuple[float, int | None]] = field(default_factory=dict)
+    nonfinite_metrics: int = 0
+    learning_rates: Mapping[str, float] = field(default_factory=dict)
+    parameters: tuple[int, int] | None = None
+    weights: WeightCounts | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    failures: Mapping[str, int] = field(default_factory=dict)
+
+    def text(self) -> bytes:
+        """Return the page in Prometheus' text format 0.0.4."""
+        return generate_latest(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families; a family that has no value yet is left out."""
+        yield from self._phase_families()
+        yield from self._run_families()
+
+    def _phase_families(self) -> Iterator[Metric]:
+        prefix = f"gangplank_{self.phase}_"
+        for name, (value, _) in self.metrics.items():
+            yield self._gauge(prefix + name, f"Newest value of this metric in phase {self.phase}.", [({}, value)])
+        yield self._gauge(
+            f"{prefix}elapsed_time_seconds", f"Wall time of phase {self.phase} so far.", [({}, self.elapsed)]
+        )
+        yield self._gauge(
+            f"{prefix}learning_rate",
+            "Learning rate, by optimizer where there are several.",
+            [({"optimizer": name} if name else {}, rate) for name, rate in self.learning_rates.items()],
+        )
+        if self.parameters is not None:
+            yield self._gauge(
+                f"{prefix}model_parameters",
+                "Parameters of the model, each variable counted once.",
+                [({"trainable": yes}, count) for yes, count in zip(("true", "false"), self.parameters, strict=True)],
+            )
+        if self.weights is not None:
+            yield self._weights(f"{prefix}model_weights", self.weights)
+            yield self._gauge(
+                f"{prefix}model_weights_nonfinite",
+                "Trainable weights that are NaN or infinite.",
+                [({}, self.weights.nonfinite)],
+            )
+
+    def _run_families(self) -> Iterator[Metric]:
+        yield self._gauge(
+            "gangplank_run_state",
+            "How the run stands: 1 for its state, 0 for the others.",
+            [({"state": state}, state == self.state) for state in STATES],
+        )
+        yield self._gauge("gangplank_run_info", "What runs, and where.", [(dict(self.info), 1)])
+        singles = {
+            "epoch": ("Epochs completed, those before a resume included.", self.epoch),
+            "epochs_planned": ("Epochs that the run is to end with.", self.epochs_planned),
+            "step": ("Optimizer steps completed, those before a resume included.", self.step),
+            "epoch_duration_seconds": ("Wall time of the newest epoch.", self.epoch_duration),
+            "samples_per_second": ("Samples per second in the newest epoch.", self.samples_per_second),
+            "nonfinite_metrics": ("Metrics whose newest value is NaN or infinite.", self.nonfinite_metrics),
+            "start_timestamp_seconds": ("When the run started.", self.started),
+            "last_update_timestamp_seconds": ("When the run last made progress.", self.last_update),
+            "heartbeat_timestamp_seconds": ("When the process last showed that it lives.", self.heartbeat),
+            "last_success_timestamp_seconds": ("When the run finished without an error.", self.succeeded),
+        }
+        for name, (text, value) in singles.items():
+            yield self._gauge(f"gangplank_run_{name}", text, [] if value is None else [({}, value)])
+        yield self._gauge(
+            "gangplank_run_metric_epoch",
+            "The epoch that a metric's value is from.",
+            [({"metric": name}, epoch) for name, (_, epoch) in self.metrics.items() if epoch is not None],
+        )
+        yield self._counter(
+            "gangplank_run_export_failures", "Pushes of this run that failed.", FAILURE_REASONS, self.failures
+        )
+        yield self._counter(
+            "gangplank_run_dropped_metrics", "Metrics that could not be exported.", DROP_REASONS, self.dropped
+        )
+
+    def _gauge(self, name: str, text: str, values: Iterable[tuple[dict[str, str], float]]) -> Metric:
+        family = Metric(name, text, "gauge")
+        for labels, value in values:
+            family.add_sample(name, {**labels, **self.labels}, float(value))
+        return family
+
+    def _counter(self, name: str, text: str, reasons: Iterable[str], counts: Mapping[str, int]) -> Metric:
+        family = Metric(name, text, "counter")
+        for reason in reasons:
+            family.add_sample(f"{name}_total", {"reason": reason, **self.labels}, float(counts.get(reason, 0)))
+        return family
+
+    def _weights(self, name: str, weights: WeightCounts) -> Metric:
+        # A plain Metric: prometheus_client's own histograms drop the sum where an edge is negative.
+        family = Metric(name, "Trainable weights that are finite, as they are now.", "histogram")
+        for edge, count in zip(weights.edges, weights.counts, strict=True):
+            le: str = floatToGoString(edge)  # type: ignore[no-untyped-call]
+            family.add_sample(f"{name}_bucket", {"le": le, **self.labels}, float(count))
+        family.add_sample(f"{name}_bucket", {"le": "+Inf", **self.labels}, float(weights.total))
+        family.add_sample(f"{name}_sum", dict(self.labels), weights.sum)
+        family.add_sample(f"{name}_count", dict(self.labels), float(weights.total))
+        return family

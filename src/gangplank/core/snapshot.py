@@ -1,0 +1,66 @@
+"""The frozen data that travels: from a run to the hooks, and from the ledger to the sinks."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gangplank.core.histogram import WeightCounts
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Which group of metrics a page replaces on a gateway.
+
+    Attributes:
+        labels: the grouping key in the order of the URL: `job`, `phase`, then the user's, then `run` where runs of one
+            job are concurrent.
+    """
+
+    labels: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name}={value!r}" for name, value in self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one call of `Run.record` says. What it leaves out keeps its newest value.
+
+    Attributes:
+        metrics: float64 by the framework's own names.
+        epoch: epochs completed since the first of all, resumed ones included.
+        step: optimizer steps since the first of all.
+        epoch_duration: seconds that the newest epoch took.
+        samples_per_second: samples seen in the newest epoch, per second.
+        learning_rates: by optimizer; a single optimizer's name is "".
+        parameters: how many parameters are trainable, and how many are not.
+        weights: the counts of the trainable weights.
+        dropped: how many metrics could not be exported, by reason.
+    """
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    epoch: int | None = None
+    step: int | None = None
+    epoch_duration: float | None = None
+    samples_per_second: float | None = None
+    learning_rates: Mapping[str, float] = field(default_factory=dict)
+    parameters: tuple[int, int] | None = None
+    weights: WeightCounts | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+class Outcome(enum.StrEnum):
+    """How a run ended."""
+
+    FINISHED = "finished"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+    @classmethod
+    def of(cls, error: BaseException | None) -> Outcome:
+        """Return the outcome of a run that ended with this exception, or with none."""
+        if error is None:
+            return cls.FINISHED
+        return cls.INTERRUPTED if isinstance(error, KeyboardInterrupt | SystemExit) else cls.FAILED

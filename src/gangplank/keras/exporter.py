@@ -1,0 +1,227 @@
+"""A Keras callback: Keras' words -> the neutral words of `gangplank.Run`."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import keras
+import numpy.typing as npt
+
+from gangplank import Handler, Run
+
+# A float32 metric counts samples exactly up to here.
+_MOST_SAMPLES = 2**24
+
+
+class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Pushes the metrics of `fit` and `evaluate`, and how the run stands, to a Prometheus Pushgateway.
+
+        exporter = gangplank.TrainTestExporter("127.0.0.1:9091", "digits")
+        model.fit(x, y, epochs=10, validation_data=(x_val, y_val), callbacks=[exporter])
+        model.evaluate(x_test, y_test, callbacks=[exporter])
+
+    A fit is phase `train` (the validation inside it is part of it), an evaluation outside of a fit is phase `test`. One
+    exporter serves any number of them, in any order. Put it last in `callbacks`, so that it sees what the others write
+    into the logs. As a context manager it also ends the run that an exception ended:
+
+        with gangplank.TrainTestExporter("127.0.0.1:9091", "digits") as exporter:
+            model.fit(..., callbacks=[exporter])
+
+    The exported values are those that Keras reports, as float64. With `GANGPLANK_DISABLED=1` in the environment it does
+    nothing.
+
+    Args:
+        pgw_addr: the Pushgateway: `host:port`, `http://host:port` or `https://user:password@host/prefix`, with or
+            without a trailing slash; IPv6 in brackets.
+        job: the `job` label; any text that is not empty.
+        metrics: which entries of Keras' logs to export, such as `["loss", "val_accuracy"]`; every one that is a number
+            where it is left out. One that never appears is reported once.
+        histogram_buckets: finite, strictly increasing edges for the histogram of the trainable weights, such as
+            `gangplank.HISTOGRAM_WEIGHT_BUCKETS_0_3`; no histogram where it is left out.
+        handler: sends in our stead, in prometheus_client's contract: `handler(url, method, timeout, headers, data)`
+            returns a callable that sends. Its `basic_auth_handler` and `tls_auth_handler` recipes work as they are.
+            The time-outs and redirects of a handler are its own affair.
+        ignore_exceptions: True (the default) ignores exceptions of the exporter: what goes wrong with processing or
+            pushing is logged, and the run goes on. False raises them: each push is awaited, and the first problem
+            aborts the fit or the evaluation with a `gangplank.ExportError` that says what happened.
+        grouping_key: labels that tell this job's groups on the gateway apart, beside `job` and `phase`.
+        run: the `run` label of every sample: "auto" makes one for each fit and evaluation that sorts by time, other
+            text names them, None leaves the label out.
+        concurrent: several runs of this job go on at once: `run` joins the grouping key, and each run leaves a group on
+            the gateway that someone must delete.
+        info: labels for `gangplank_run_info`, over what is known anyway (host, owner, git commit, ...).
+        histogram_freq: count the weights every n epochs and at the end; 0: only at the end.
+        push_interval: seconds between two pushes of values that arrive faster than epochs.
+        timeout: seconds that one push may take in all.
+        flush_timeout: seconds that the end of a run waits, at most, for its last values to arrive.
+
+    Raises:
+        ConfigurationError: an argument that cannot work, with the cure.
+    """
+
+    def __init__(
+        self,
+        pgw_addr: str,
+        job: str,
+        metrics: Iterable[str] | None = None,
+        histogram_buckets: Iterable[float] | None = None,
+        handler: Handler | None = None,
+        ignore_exceptions: bool = True,  # noqa: FBT001, FBT002  the published signature
+        *,
+        grouping_key: Mapping[str, str] | None = None,
+        run: str | None = "auto",
+        concurrent: bool = False,
+        info: Mapping[str, str] | None = None,
+        histogram_freq: int = 1,
+        push_interval: float = 15.0,
+        timeout: float = 5.0,
+        flush_timeout: float = 2.0,
+    ) -> None:
+        super().__init__()
+        about = {
+            "framework": "keras",
+            "framework_version": keras.__version__,
+            "backend": keras.config.backend(),
+        }
+        self._run = Run(
+            pgw_addr,
+            job,
+            metrics=metrics,
+            histogram_buckets=histogram_buckets,
+            histogram_freq=histogram_freq,
+            handler=handler,
+            ignore_exceptions=ignore_exceptions,
+            grouping_key=grouping_key,
+            run=run,
+            concurrent=concurrent,
+            info=about | dict(info or {}),
+            push_interval=push_interval,
+            timeout=timeout,
+            flush_timeout=flush_timeout,
+        )
+        self._fitting = False
+        self._epoch_began = 0.0
+        # Samples and seconds of the epoch's training part, once its validation has begun.
+        self._trained: tuple[float | None, float] | None = None
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Keras begins a fit or an evaluation: one that is still open ended with an exception."""
+        super().set_params(params)
+        self._fitting = False
+        self._run.finish(RuntimeError("the fit or evaluation before did not come to its end"))
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """A fit begins; its run does with the first epoch, since a fit may have none left to do."""
+        self._fitting = True
+        self._run = self._run.phase("train")
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Start the run, in the first epoch."""
+        self._run.start(epochs=self.params.get("epochs"), epoch=epoch)
+        self._run.begin_epoch()
+        self._epoch_began = time.monotonic()
+        self._trained = None
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Record the epoch."""
+        with self._run.guard("reading the epoch"):
+            samples, seconds = self._trained or self._training_part()
+            self._run.record(
+                logs,
+                epoch=epoch,
+                step=_steps(self.model),
+                samples=samples,
+                seconds=seconds,
+                learning_rates=_learning_rates(self.model),
+                parameters=_parameters(self.model),
+                weights=_trainable_weights(self.model),
+            )
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """End the run, with the weights that the other callbacks left."""
+        self._fitting = False
+        loss = (logs or {}).get("loss", 0.0)
+        with self._run.guard("ending the fit"):
+            stopped_on_nan = self.model.stop_training and not math.isfinite(loss)
+            self._run.finish(
+                FloatingPointError(f"the loss is {loss}") if stopped_on_nan else None,
+                weights=_trainable_weights(self.model),
+            )
+
+    def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Start the run of an evaluation; one inside a fit ends the training part of the epoch."""
+        if self._fitting:
+            with self._run.guard("reading the epoch"):
+                self._trained = self._training_part()
+            return
+        self._run = self._run.phase("test")
+        self._run.start()
+
+    def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Record the evaluation, and end its run."""
+        if self._fitting:
+            return
+        with self._run.guard("reading the evaluation"):
+            self._run.record(logs, parameters=_parameters(self.model))
+            self._run.finish(weights=_trainable_weights(self.model))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._fitting = False
+        self._run.finish(error)
+
+    def _training_part(self) -> tuple[float | None, float]:
+        """Return the samples that the epoch has trained on, None where Keras does not say, and the seconds it took."""
+        return _samples(self.model), time.monotonic() - self._epoch_began
+
+
+def _trainable_weights(model: keras.Model) -> Iterator[npt.ArrayLike]:
+    """Yield the trainable variables as NumPy arrays, one at a time, each once."""
+    for variable in _once(model.trainable_variables):
+        yield keras.ops.convert_to_numpy(variable)
+
+
+def _parameters(model: keras.Model) -> tuple[int, int]:
+    """Return how many parameters are trainable, and how many are not (BatchNorm's statistics among them)."""
+    trainable, others = (
+        sum(math.prod(variable.shape) for variable in _once(variables))
+        for variables in (model.trainable_weights, model.non_trainable_weights)
+    )
+    return trainable, others
+
+
+def _once(variables: Iterable[Any]) -> Iterable[Any]:
+    return {id(variable): variable for variable in variables}.values()
+
+
+def _learning_rates(model: keras.Model) -> dict[str, float]:
+    optimizer = getattr(model, "optimizer", None)
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # the loss scaling of mixed precision
+    if optimizer is None:
+        return {}
+    several = getattr(optimizer, "optimizers", None)
+    if several is None:
+        return {"": float(optimizer.learning_rate)}
+    return {str(index): float(one.learning_rate) for index, one in enumerate(several)}
+
+
+def _steps(model: keras.Model) -> int | None:
+    iterations = getattr(getattr(model, "optimizer", None), "iterations", None)
+    return None if iterations is None else int(iterations)
+
+
+def _samples(model: keras.Model) -> float | None:
+    """Return how many samples the epoch has seen so far: the weight of Keras' own running mean of the loss."""
+    for metric in model.metrics:
+        if metric.name == "loss" and isinstance(metric, keras.metrics.Mean):
+            samples = float(metric.count)
+            return samples if str(metric.count.dtype) in ("float32", "float64") and samples < _MOST_SAMPLES else None
+    return None

@@ -1,0 +1,174 @@
+"""The real servers the tests talk to: Debian's Pushgateway and Prometheus, started on loopback, one per test."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+# Where `make test` unpacks Debian's packages when PATH has no server; see tests/install-servers.
+UNPACKED = Path(__file__).resolve().parent.parent / ".servers" / "usr" / "bin"
+PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), str(UNPACKED)])
+
+
+def find(*names: str) -> str:
+    """Return the path of the first program of these names, or skip the test (fail it where CI=true)."""
+    for name in names:
+        if path := shutil.which(name, path=PATH):
+            return path
+    reason = f"needs {names[0]}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{reason}, which CI must have", pytrace=False)
+    pytest.skip(reason)
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def get(url: str) -> str:
+    """Return the text that a loopback URL answers with, past any proxy."""
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=10) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+@dataclass
+class Server:
+    """A running server."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    @property
+    def address(self) -> str:
+        """`host:port`, as a user would write it."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The root URL."""
+        return f"http://{self.address}"
+
+    def freeze(self) -> None:
+        """Stop answering, as a hung server does."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Answer again."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End the process."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def metrics(self) -> str:
+        """Return the whole text of `/metrics`."""
+        return get(f"{self.url}/metrics")
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], port: int, log: Path, *, scheme: str = "http") -> Iterator[Server]:
+    """Run a server until the block ends; enters once it is ready."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+    server = Server(process, port, log)
+    try:
+        await_ready(server, scheme)
+        yield server
+    finally:
+        server.stop()
+
+
+def await_ready(server: Server, scheme: str) -> None:
+    """Wait until the server says that it is ready; over TLS, until it listens."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        if server.process.poll() is not None:
+            break
+        try:
+            if scheme == "https":
+                socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
+            else:
+                get(f"{server.url}/-/ready")
+        except (OSError, urllib.error.URLError):
+            time.sleep(0.005)
+        else:
+            return
+    message = f"{server.process.args!r} did not get ready:\n{server.log.read_text()}"
+    raise AssertionError(message)
+
+
+@contextlib.contextmanager
+def pushgateway(folder: Path, *options: str, port: int | None = None, scheme: str = "http") -> Iterator[Server]:
+    """Run a real Pushgateway that keeps nothing on disk."""
+    binary = find("prometheus-pushgateway", "pushgateway")
+    port = port or free_port()
+    command = [binary, f"--web.listen-address=127.0.0.1:{port}", "--persistence.file=", *options]
+    with running(command, port, folder / f"pushgateway-{port}.log", scheme=scheme) as server:
+        yield server
+
+
+class Prometheus(Server):
+    """A running Prometheus."""
+
+    def query(self, promql: str) -> list[tuple[dict[str, str], float]]:
+        """Return the samples of an instant query: labels and value."""
+        answer = get(f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': promql})}")
+        result = json.loads(answer)["data"]["result"]
+        return [(sample["metric"], float(sample["value"][1])) for sample in result]
+
+    def await_query(self, promql: str, timeout: float = 30) -> list[tuple[dict[str, str], float]]:
+        """Return the samples of an instant query, once there are any."""
+        end = time.monotonic() + timeout
+        while not (samples := self.query(promql)):
+            assert time.monotonic() < end, f"no answer to {promql}"
+            time.sleep(0.05)
+        return samples
+
+
+@contextlib.contextmanager
+def prometheus(folder: Path, target: str, *options: str) -> Iterator[Prometheus]:
+    """Run a real Prometheus that scrapes a gateway four times a second."""
+    binary = find("prometheus")
+    port = free_port()
+    config = folder / "prometheus.yml"
+    config.write_text(
+        "global: {scrape_interval: 250ms, scrape_timeout: 250ms}\n"
+        "scrape_configs:\n"
+        f"- {{job_name: pushgateway, honor_labels: true, static_configs: [{{targets: ['{target}']}}]}}\n",
+    )
+    command = [
+        binary,
+        f"--config.file={config}",
+        f"--storage.tsdb.path={folder / 'tsdb'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        *options,
+    ]
+    with running(command, port, folder / "prometheus.log") as server:
+        yield Prometheus(server.process, server.port, server.log)
