@@ -1,0 +1,127 @@
+"""The gateway as a server: an address, a thread that listens, and one for each connection."""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+import socketserver
+import sys
+import threading
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+from gangplank.testing.gateway.handler import Handler
+from gangplank.testing.gateway.store import Store
+
+LISTEN = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^\[\]:\s]+)):([0-9]{1,5})")
+POLL = 0.05  # seconds; how long stop() may take
+JOIN = 5.0  # seconds; a connection's thread ends as soon as its socket is shut
+
+logger = logging.getLogger("gangplank")
+
+
+class Gateway:
+    """An embedded Pushgateway, from `start()` to `stop()`, or as a `with` block.
+
+    `listen` is HOST:PORT, an IPv6 host in brackets; port 0 takes any free port, and `address` tells which. A malformed
+    one is a ValueError here; one that cannot be listened on is an OSError in `start()`.
+    """
+
+    def __init__(self, listen: str = "127.0.0.1:0") -> None:
+        """Check the address; nothing is opened yet."""
+        parts = LISTEN.fullmatch(listen)
+        if not parts or int(parts[3]) > 65535:  # noqa: PLR2004 (the last TCP port)
+            raise ValueError(f"cannot listen on {listen!r}: write HOST:PORT, as in 127.0.0.1:9091 or [::1]:9091")
+        self._at = (parts[1] or parts[2], int(parts[3]))
+        self._listener: Listener | None = None
+        self._thread: threading.Thread | None = None
+        self._store = Store()
+
+    def start(self) -> Self:
+        """Open the port and answer, holding no group."""
+        if self._listener:
+            raise RuntimeError("this gateway is running")
+        self._store = Store()
+        self._listener = Listener(self._at, self._store)
+        self._at = self._listener.socket.getsockname()[:2]
+        self._thread = threading.Thread(
+            target=self._listener.serve_forever, args=(POLL,), name="gangplank-gateway", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Close the port, cut every connection and end the threads; without effect when not running."""
+        listener, thread = self._listener, self._thread
+        if listener and thread:
+            listener.shutdown()
+            thread.join()
+            listener.server_close()
+            listener.hang_up()
+        self._listener = self._thread = None
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as HOST:PORT."""
+        host, port = self._at
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def url(self) -> str:
+        """The root URL."""
+        return f"http://{self.address}"
+
+    def metrics(self) -> str:
+        """Return the text that `/metrics` answers with."""
+        return self._store.page()
+
+    def __enter__(self) -> Self:
+        """Start."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+
+class Listener(socketserver.ThreadingTCPServer):
+    """The listening socket, and the connections that are open; a TCP server, for an HTTP one looks up its own name."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, at: tuple[str, int], store: Store) -> None:
+        """Listen."""
+        self.address_family = socket.AF_INET6 if ":" in at[0] else socket.AF_INET
+        self.store = store
+        self._open: dict[socket.socket, threading.Thread] = {}
+        super().__init__(at, Handler)
+
+    def process_request(self, request: Any, client_address: object) -> None:
+        """Answer one connection on a thread of its own."""
+        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
+        self._open[request] = thread
+        thread.start()
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close one connection."""
+        super().shutdown_request(request)
+        self._open.pop(request, None)
+
+    def hang_up(self) -> None:
+        """Cut the connections that are open: their clients see a gateway that is gone."""
+        for connection, thread in list(self._open.items()):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            thread.join(JOIN)
+
+    def handle_error(self, request: Any, client_address: object) -> None:  # noqa: ARG002 (the base class passes it)
+        """Log a fault of ours; a client that went away is none."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            logger.error("the embedded gateway failed to answer %s", client_address, exc_info=error)
