@@ -6,9 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from servers import Server, pushgateway
+
+# A slow example is a busy machine, not a fault.
+hypothesis.settings.register_profile("gangplank", deadline=None)
+hypothesis.settings.load_profile("gangplank")
 
 
 @pytest.fixture

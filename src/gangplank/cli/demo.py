@@ -87,8 +87,11 @@ def gateway(address: str, *, keep: bool) -> Iterator[str]:
 
 def _start(address: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "gangplank", "gateway", "--listen", address]
-    # A session of its own: what ends the demo, such as Ctrl-C, does not end a gateway that is to stay.
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)  # noqa: S603  ourselves
+    # One that is to stay has a session of its own, which Ctrl-C here does not reach, and holds no pipe of ours open.
+    nowhere = subprocess.DEVNULL
+    process = subprocess.Popen(  # noqa: S603  ourselves
+        command, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True
+    )
     end = time.monotonic() + 30
     while not _listens(address):
         if process.poll() is not None or time.monotonic() > end:

@@ -70,7 +70,9 @@ class Holdings:
 
     def weights(self, phase: str) -> list[tuple[str, int]]:
         """Return how many weights are in each bucket: between the edge before and this upper edge."""
-        bounds = [(labels["le"], int(value)) for labels, value in self._held[phase]["model_weights_bucket"]]
+        bounds = [
+            (labels["le"], int(value)) for labels, value in self._held.get(phase, {}).get("model_weights_bucket", [])
+        ]
         bounds.sort(key=lambda bound: float(bound[0]))
         below = [0, *(count for _, count in bounds)]
         return [(edge, count - under) for (edge, count), under in zip(bounds, below, strict=False)]
@@ -97,7 +99,7 @@ class Holdings:
     def histogram(self, phase: str) -> Table:
         """Return the weights, a bar for each bucket."""
         counts = self.weights(phase)
-        most = max(count for _, count in counts) or 1
+        most = max((count for _, count in counts), default=0) or 1
         table = Table(box=None, show_header=False)
         for edge, count in counts:
             bar = "█" * round(_WIDEST_BAR * count / most)

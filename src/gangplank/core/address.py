@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 from gangplank.core.errors import ConfigurationError
 
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+_PORTS = {"http": 80, "https": 443}
 _CURE = "write host:port, http://host:port or https://host/prefix, IPv6 as [::1]:9091"
 
 
@@ -31,14 +33,11 @@ class Address:
     user: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
 
-    @property
-    def authority(self) -> str:
-        """`host:port`, IPv6 in its brackets."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
     def __str__(self) -> str:
-        """The URL, without credentials."""
-        return f"{self.scheme}://{self.authority}{self.prefix}"
+        """The URL, without credentials, and without the port where it is the scheme's."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
+        return f"{self.scheme}://{host}{port}{self.prefix}"
 
 
 def parse(text: str) -> Address:
@@ -55,15 +54,14 @@ def parse(text: str) -> Address:
         raise ConfigurationError(f"the gateway's address is a {type(text).__name__}: {_CURE}")
     shown = re.sub(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)?.*@", r"\1***@", text, flags=re.DOTALL)
     with_scheme = _SCHEME.match(text)
-    try:
+    host, parts, port = None, None, None
+    # What the standard library says of a part it cannot read may hold a password: its error goes no further.
+    with contextlib.suppress(ValueError):
         parts = urlsplit(text if with_scheme else f"http://{text}")
-        host, port = parts.hostname, parts.port
-        host = host and host.encode("idna").decode() if ":" not in (host or "") else host
-    except ValueError:
-        raise ConfigurationError(f"{shown!r} is no address: {_CURE}") from None
-    if parts.scheme not in ("http", "https"):
+        host, port = _ascii(parts.hostname or ""), parts.port
+    if parts is not None and parts.scheme not in _PORTS:
         raise ConfigurationError(f"{shown!r}: the scheme {parts.scheme!r} is not known: {_CURE}")
-    if not host or any(character.isspace() or not character.isprintable() for character in text):
+    if parts is None or not host or any(char.isspace() or not char.isprintable() for char in text):
         raise ConfigurationError(f"{shown!r} is no address: {_CURE}")
     if parts.query or parts.fragment:
         raise ConfigurationError(f"{shown!r}: an address has no '?' and no '#': {_CURE}")
@@ -74,8 +72,12 @@ def parse(text: str) -> Address:
     return Address(
         parts.scheme,
         host,
-        port or (443 if parts.scheme == "https" else 80),
+        port or _PORTS[parts.scheme],
         quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~"),
         unquote(parts.username) if parts.username else None,
         unquote(parts.password or "") if parts.username else None,
     )
+
+
+def _ascii(host: str) -> str:
+    return host if host.isascii() else host.encode("idna").decode()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable
-from numbers import Real
 
-from gangplank.core.errors import ConfigurationError
+from gangplank.core.errors import ConfigurationError, MetricError
+from gangplank.core.scalar import scalar
 
 #: 13 edges, -0.3 to 0.3 by 0.05; each the float that one would type.
 HISTOGRAM_WEIGHT_BUCKETS_0_3 = tuple(edge / 100 for edge in range(-30, 31, 5))
@@ -36,12 +36,15 @@ def edges_of(buckets: Iterable[float]) -> tuple[float, ...]:
         raise ConfigurationError("histogram_buckets is empty: give at least one edge, or leave it out for no histogram")
     edges: list[float] = []
     for edge in given:
-        if not isinstance(edge, Real) or not math.isfinite(edge):
+        try:
+            number = scalar(edge)
+        except MetricError:
+            number = math.nan
+        if not math.isfinite(number):
             raise ConfigurationError(
                 f"histogram_buckets holds {edge!r}: edges are finite numbers (the +Inf bucket is always added)"
             )
-        # Adding 0.0 turns -0.0, which would render as a second le="0", into 0.0.
-        edges.append(float(edge) + 0.0)
+        edges.append(number + 0.0)  # -0.0 becomes 0.0: both are le="0"
     for lower, upper in itertools.pairwise(edges):
         if lower >= upper:
             raise ConfigurationError(f"histogram_buckets must increase strictly: {lower} comes before {upper}")

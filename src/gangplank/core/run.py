@@ -14,9 +14,8 @@ from typing import Any, Self
 
 import numpy.typing as npt
 
-from gangplank.core import address as addresses
 from gangplank.core.delivery import Delivery
-from gangplank.core.errors import ConfigurationError, ExportError, GangplankError, MetricError
+from gangplank.core.errors import ExportError, GangplankError, MetricError
 from gangplank.core.histogram import WeightCounts, count_weights
 from gangplank.core.info import known_info
 from gangplank.core.ledger import Ledger
@@ -25,7 +24,8 @@ from gangplank.core.plugins import hook
 from gangplank.core.report import Report
 from gangplank.core.scalar import scalar
 from gangplank.core.settings import check_seconds, check_settings
-from gangplank.core.sinks.pushgateway import Handler, Pushgateway
+from gangplank.core.sinks import open_sink
+from gangplank.core.sinks.pushgateway import Handler
 from gangplank.core.snapshot import Group, Outcome, Snapshot
 
 
@@ -75,10 +75,10 @@ class Run:
         histogram_freq: int = 1,
         handler: Handler | None = None,
         ignore_exceptions: bool = True,
-        grouping_key: Mapping[str, str] | None = None,
+        grouping_key: Mapping[str, object] | None = None,
         run: str | None = "auto",
         concurrent: bool = False,
-        info: Mapping[str, str] | None = None,
+        info: Mapping[str, object] | None = None,
         push_interval: float = 15.0,
         timeout: float = 5.0,
         flush_timeout: float = 2.0,
@@ -96,7 +96,7 @@ class Run:
         )
         self._report = Report()
         self.delivery = Delivery(
-            _gateway(address, handler, check_seconds("timeout", timeout)),
+            open_sink(address, handler=handler, timeout=check_seconds("timeout", timeout)),
             report=self._report,
             push_interval=check_seconds("push_interval", push_interval, zero=True),
             timeout=timeout,
@@ -286,17 +286,6 @@ class Run:
         for name in sorted((self._settings.metrics or frozenset()) - self._seen):
             if self._seen and (self._phase == "train" or not name.startswith("val_")):
                 self._report.once(f"missing {name}", "The metric %r was asked for and never appeared", name)
-
-
-def _gateway(address: str, handler: Handler | None, timeout: float) -> Pushgateway:
-    parsed = addresses.parse(address)
-    if handler is not None and not callable(handler):
-        raise ConfigurationError(
-            f"handler={handler!r}: give a callable, such as prometheus_client's basic_auth_handler"
-        )
-    if handler is not None and parsed.user is not None:
-        raise ConfigurationError("credentials in the address and a handler: the handler sends, so give them to it")
-    return Pushgateway(parsed, handler=handler, timeout=timeout)
 
 
 def _new_name() -> str:

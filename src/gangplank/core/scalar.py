@@ -31,7 +31,8 @@ def scalar(value: Any) -> float:
         raise MetricError(f"a {kind} is no number", "not_numeric")
     try:
         shape = tuple(getattr(value, "shape", ()))
-        number = None if shape else float(value)
+        # torch warns where a tensor that requires a gradient becomes a number.
+        number = None if shape else float(value.detach() if hasattr(value, "detach") else value)
     except OverflowError:
         raise MetricError(f"a {kind} too large for a float64", "too_large") from None
     except Exception as error:  # whatever a framework's type raises, the value is no number

@@ -39,10 +39,10 @@ class Settings:
 def check_settings(
     *,
     job: str,
-    grouping_key: Mapping[str, str] | None,
+    grouping_key: Mapping[str, object] | None,
     run: str | None,
     concurrent: bool,
-    info: Mapping[str, str] | None,
+    info: Mapping[str, object] | None,
     metrics: Iterable[str] | None,
     histogram_buckets: Iterable[float] | None,
     histogram_freq: int,

@@ -72,10 +72,10 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         handler: Handler | None = None,
         ignore_exceptions: bool = True,  # noqa: FBT001, FBT002  the published signature
         *,
-        grouping_key: Mapping[str, str] | None = None,
+        grouping_key: Mapping[str, object] | None = None,
         run: str | None = "auto",
         concurrent: bool = False,
-        info: Mapping[str, str] | None = None,
+        info: Mapping[str, object] | None = None,
         histogram_freq: int = 1,
         push_interval: float = 15.0,
         timeout: float = 5.0,
@@ -131,7 +131,7 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         with self._run.guard("reading the epoch"):
             samples, seconds = self._trained or self._training_part()
             self._run.record(
-                logs,
+                _values(logs),
                 epoch=epoch,
                 step=_steps(self.model),
                 samples=samples,
@@ -166,7 +166,7 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         if self._fitting:
             return
         with self._run.guard("reading the evaluation"):
-            self._run.record(logs, parameters=_parameters(self.model))
+            self._run.record(_values(logs), parameters=_parameters(self.model))
             self._run.finish(weights=_trainable_weights(self.model))
 
     def __enter__(self) -> Self:
@@ -181,6 +181,11 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
     def _training_part(self) -> tuple[float | None, float]:
         """Return the samples that the epoch has trained on, None where Keras does not say, and the seconds it took."""
         return _samples(self.model), time.monotonic() - self._epoch_began
+
+
+def _values(logs: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the logs with the values of Keras' variables in place of these."""
+    return {name: value.value if isinstance(value, keras.Variable) else value for name, value in (logs or {}).items()}
 
 
 def _trainable_weights(model: keras.Model) -> Iterator[npt.ArrayLike]:

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+
+from gangplank import ConfigurationError
+from gangplank.core.address import Address, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:9091", Address("http", "127.0.0.1", 9091)),
+        ("gateway:9091/", Address("http", "gateway", 9091)),
+        ("http://gateway:9091", Address("http", "gateway", 9091)),
+        ("HTTP://Gateway:9091/", Address("http", "gateway", 9091)),
+        ("http://gateway", Address("http", "gateway", 80)),
+        ("https://gateway", Address("https", "gateway", 443)),
+        ("https://gateway/prefix/", Address("https", "gateway", 443, "/prefix")),
+        ("gateway:9091/a/b", Address("http", "gateway", 9091, "/a/b")),
+        ("https://gateway:8443/a b".replace(" ", "%20"), Address("https", "gateway", 8443, "/a%20b")),
+        ("[::1]:9091", Address("http", "::1", 9091)),
+        ("https://[2001:db8::1]/x", Address("https", "2001:db8::1", 443, "/x")),
+        ("http://bücher.example:9091/ü", Address("http", "xn--bcher-kva.example", 9091, "/%C3%BC")),
+        ("http://me:p%40ss@gateway:9091", Address("http", "gateway", 9091, "", "me", "p@ss")),
+        ("me:secret@gateway:9091", Address("http", "gateway", 9091, "", "me", "secret")),
+        ("https://me@gateway", Address("https", "gateway", 443, "", "me", "")),
+    ],
+)
+def test_an_address_is_read_as_it_is_meant(text: str, address: Address) -> None:
+    assert parse(text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "gateway", "gateway:", ":9091", "gateway:x", "gateway:99999", "gateway:0", "gateway:-1", "::1:9091"),
+        *("[::1", "ftp://gateway:9091", "unix:///run/x.sock", "http://", "http://:9091", "http:///x"),
+        *("gateway:9091?x=1", "gateway:9091#x", "gate way:9091", "gateway:9091\n", "gateway:9091/a\tb", "a\x00b:1"),
+        *("http://gateway:port/", "file:///x.prom"),
+    ],
+)
+def test_what_is_no_address_is_refused_with_what_to_write(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="write host:port"):
+        parse(text)
+
+
+@pytest.mark.parametrize("value", [None, 9091, b"gateway:9091"])
+def test_an_address_is_text(value: object) -> None:
+    with pytest.raises(ConfigurationError, match="write host:port"):
+        parse(value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("http://me:canary@gateway", "me:canary@gateway:x", "http://me:can/ary@canary@gateway:9091?x"),
+        *("ftp://me:canary@gateway", "http://me:canary@", "http://x:canary/@gateway:x", "me:canary@gateway\n:1"),
+    ],
+)
+def test_a_password_is_never_shown(text: str) -> None:
+    try:
+        shown = f"{parse(text)!r} {parse(text)}"
+    except ConfigurationError as error:
+        shown = f"{error} {error.__cause__} {error.__context__}"
+    assert "ary" not in shown.replace("gateway", "")

@@ -1,0 +1,107 @@
+"""Gateways that ask who is there: basic authentication and client certificates, by a real Pushgateway."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+from prometheus_client.exposition import basic_auth_handler, tls_auth_handler
+
+from gangplank import DeliveryError, Handler, Run
+from servers import Server, free_port, pushgateway
+
+# The bcrypt hash of "canary".
+USERS = "basic_auth_users: {me: $2b$04$oYMHmYwvhvck4h3jr0/Bcucp.F3vOFz2814i17MFR/Iiv49H82kKK}\n"
+
+
+def push(address: str, handler: Handler | None = None) -> None:
+    """Push and raise what goes wrong."""
+    with Run(address, "digits", handler=handler, ignore_exceptions=False) as run:
+        run.record({"loss": 0.5}, epoch=0)
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Server]:
+    """A gateway that wants a password for everything, so it shows that it is ready by listening."""
+    config = tmp_path / "web.yml"
+    config.write_text(USERS)
+    with pushgateway(tmp_path, f"--web.config.file={config}", scheme="https") as server:
+        yield server
+
+
+def test_credentials_in_the_address_open_the_gateway(guarded: Server) -> None:
+    push(f"http://me:canary@{guarded.address}")
+
+
+def test_prometheus_clients_basic_auth_recipe_works_unchanged(guarded: Server) -> None:
+    def my_auth_handler(
+        url: str, method: str, timeout: float | None, headers: list[tuple[str, str]], data: bytes
+    ) -> Callable[[], None]:
+        return basic_auth_handler(url, method, timeout, headers, data, "me", "canary")
+
+    push(guarded.address, my_auth_handler)
+
+
+@pytest.mark.parametrize("password", ["canaries", ""])
+def test_a_wrong_password_is_the_gateways_401_and_shows_nowhere(
+    guarded: Server, password: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(DeliveryError, match="answered 401: Unauthorized") as raised:
+        push(f"http://me:{password or 'canaries'}@{guarded.address}")
+    assert "canaries" not in f"{raised.value!r} {raised.value.__cause__!r} {caplog.text}"
+    with pytest.raises(DeliveryError, match="answered 401"):
+        push(guarded.address)
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> trustme.CA:
+    """A certificate authority that nobody else knows."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls(tmp_path: Path, ours: trustme.CA) -> Iterator[Server]:
+    """A gateway that speaks TLS, and wants a client certificate."""
+    issued = ours.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    ours.cert_pem.write_to_path(tmp_path / "ca.pem")
+    config = tmp_path / "web.yml"
+    config.write_text(
+        f"tls_server_config: {{cert_file: {tmp_path}/cert.pem, key_file: {tmp_path}/key.pem,"
+        f" client_ca_file: {tmp_path}/ca.pem, client_auth_type: RequireAndVerifyClientCert}}\n"
+    )
+    with pushgateway(tmp_path, f"--web.config.file={config}", scheme="https") as server:
+        yield server
+
+
+def test_prometheus_clients_tls_auth_recipe_works_unchanged(tls: Server, ours: trustme.CA, tmp_path: Path) -> None:
+    ours.issue_cert("me@example.org").private_key_and_cert_chain_pem.write_to_path(tmp_path / "me.pem")
+    me, authority = str(tmp_path / "me.pem"), str(tmp_path / "ca.pem")
+    handler = functools.partial(tls_auth_handler, certfile=me, keyfile=me, cafile=authority)
+    push(f"https://{tls.address}", handler)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(tls: Server) -> None:
+    with pytest.raises(DeliveryError, match=r"out of reach: .*CERTIFICATE_VERIFY_FAILED"):
+        push(f"https://{tls.address}")
+
+
+def test_a_certificate_that_the_system_trusts_is_accepted(
+    tmp_path: Path, ours: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issued = ours.issue_cert("localhost")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    ours.cert_pem.write_to_path(tmp_path / "ca.pem")
+    config = tmp_path / "web.yml"
+    config.write_text(f"tls_server_config: {{cert_file: {tmp_path}/cert.pem, key_file: {tmp_path}/key.pem}}\n")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    port = free_port()
+    with pushgateway(tmp_path, f"--web.config.file={config}", "--web.route-prefix=/push", port=port, scheme="https"):
+        push(f"https://localhost:{port}/push/")

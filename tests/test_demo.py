@@ -1,0 +1,107 @@
+"""The main job as a newcomer runs it: `gangplank demo`, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from reading import eventually
+from servers import Server, free_port, get
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def demo(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gangplank", "demo", "--epochs", "1", *options]
+    settings = {**os.environ, "COLUMNS": "100", **environment}
+    return subprocess.run(command, env=settings, capture_output=True, text=True, timeout=240, check=False)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_it_trains_and_shows_what_the_gateway_holds(gateway: Server, backend: str) -> None:
+    done = demo("--address", gateway.address, KERAS_BACKEND=backend)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Pushing to the gateway that listens on {gateway.address}." in done.stdout
+    assert f"with Keras on {backend}" in done.stdout
+    assert "val_accuracy: 0." in done.stdout
+    assert re.search(r"run_state +finished +finished", done.stdout)
+    assert re.search(r"<phase>_accuracy +0\.\d+ +0\.\d+", done.stdout)
+    assert re.search(r"<= 0 +[\d,]+ +█+", done.stdout)
+    assert f"curl http://{gateway.address}/metrics" in done.stdout
+    assert done.stdout.endswith("All 6 numbers in the gateway equal those that Keras returned.\n")
+    assert 'gangplank_train_loss{instance="",job="digits",phase="train"' in gateway.metrics()
+
+
+def test_where_no_gateway_listens_it_brings_its_own_and_takes_it_away() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    done = demo("--address", address, KERAS_BACKEND="jax")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"No gateway listens on {address}" in done.stdout
+    with pytest.raises(OSError, match="refused"):
+        get(f"http://{address}/metrics")
+
+
+def test_it_leaves_its_gateway_up_when_asked() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    done = demo("--address", address, "--keep", KERAS_BACKEND="jax")
+    [process] = re.findall(r"to stop it: kill (\d+)", done.stdout)
+    try:
+        assert "gangplank_test_loss{" in get(f"http://{address}/metrics")
+    finally:
+        os.kill(int(process), signal.SIGTERM)
+
+
+def test_numbers_that_differ_are_a_failure() -> None:
+    # With the exporter off, the gateway holds nothing.
+    done = demo("--address", f"127.0.0.1:{free_port()}", KERAS_BACKEND="jax", GANGPLANK_DISABLED="1")
+    assert done.returncode == 1
+    assert "DIFFERENT: gangplank_train_loss is None" in done.stderr
+
+
+def test_what_is_no_gateway_is_not_pushed_to() -> None:
+    port = free_port()
+    server = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", os.devnull, str(port)]
+    with subprocess.Popen(server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
+        try:
+            eventually(lambda: _answers(port))
+            done = demo("--address", f"127.0.0.1:{port}")
+        finally:
+            other.terminate()
+    assert done.returncode == 1
+    assert f"gangplank: no gateway answers on 127.0.0.1:{port}: HTTP Error 404" in done.stderr
+
+
+def _answers(port: int) -> bool:
+    try:
+        get(f"http://127.0.0.1:{port}/")
+    except OSError as error:
+        return "404" in str(error)
+    return True
+
+
+@pytest.mark.parametrize(
+    ("missing", "cure"),
+    [
+        ("sklearn", "the demo lacks sklearn: pip install 'gangplank[tensorflow,demo]'"),
+        ("jax", "the demo lacks the backend jax"),
+    ],
+)
+def test_what_is_not_installed_is_named(missing: str, cure: str) -> None:
+    program = (
+        "import importlib.util, sys\n"
+        "find = importlib.util.find_spec\n"
+        f"importlib.util.find_spec = lambda name, *_: None if name == {missing!r} else find(name)\n"
+        "from gangplank.cli import main\n"
+        "sys.exit(main(['demo']))"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
+    if missing in BACKENDS:
+        environment["KERAS_BACKEND"] = missing
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert cure in done.stderr
