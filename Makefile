@@ -9,9 +9,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 demo: .venv/.demo-$(BACKEND)
 	KERAS_BACKEND=$(BACKEND) $(BIN)/gangplank demo $(if $(KEEP),--keep)
 
+# Once for everything, then Keras' tests once more on each other backend: a process can only have one.
 test: .venv/.dev
 	tests/install-servers
-	$(BIN)/python -m pytest $(ARGS)
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest $(ARGS)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest $(ARGS) tests/with_keras
+	KERAS_BACKEND=torch $(BIN)/python -m pytest $(ARGS) tests/with_keras
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import re
 import subprocess
 import time
@@ -445,6 +446,15 @@ def test_a_gateway_that_is_down_costs_the_run_nothing(tmp_path: Path, caplog: py
     with pushgateway(tmp_path, port=port) as gateway:  # which comes back after the run has ended
         eventually(lambda: value(gateway, "gangplank_run_state", state="finished") == 1)
         assert (value(gateway, "gangplank_run_export_failures_total", reason="unreachable") or 0) >= 1
+
+
+def test_a_seeded_training_draws_the_same_numbers_with_and_without_us() -> None:
+    random.seed(1)
+    before = random.getstate()
+    run = Run(f"127.0.0.1:{free_port()}", "digits", histogram_buckets=EDGES)
+    run.record({"loss": 0.5}, epoch=0, weights=WEIGHTS)
+    run.finish()  # after an attempt that failed
+    assert random.getstate() == before
 
 
 def test_a_gateway_that_hangs_is_waited_for_once_and_not_long(gateway: Server) -> None:

@@ -14,6 +14,8 @@ from gangplank.core.errors import DeliveryError
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.2, 60.0
 HEARTBEAT = 60.0
+# Of our own: a draw from the shared generator would change what a seeded training draws after it.
+_JITTER = random.Random()  # noqa: S311  jitter, no secret
 
 
 class Source(Protocol):
@@ -158,7 +160,7 @@ class Outbox(Generic[S]):
             parcel.error, parcel.failed = error, parcel.attempts
             parcel.failures += 1
             backoff = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(parcel.failures - 1, 30))
-            parcel.due = now + backoff * random.uniform(0.5, 1.0)  # noqa: S311  jitter, no secret
+            parcel.due = now + backoff * _JITTER.uniform(0.5, 1.0)
             return
         parcel.delivered, parcel.failures = version or 0, 0
         if parcel.version > parcel.delivered:  # woken meanwhile, which set when
