@@ -1,0 +1,155 @@
+#!/bin/sh
+# Starts Prometheus on 127.0.0.1:9090, scraping a Pushgateway on 127.0.0.1:9091: as the containers `prometheus` and
+# `pgw` where a Docker engine answers, else with the programs on PATH. PROMETHEUS_PORT and PUSHGATEWAY_PORT choose other
+# ports. stop_prometheus.sh ends both.
+set -eu
+here=$(dirname "$0")
+# shellcheck source-path=SCRIPTDIR
+. "$here/ours.sh"
+prometheus_port=${PROMETHEUS_PORT:-9090}
+gateway_port=${PUSHGATEWAY_PORT:-9091}
+
+say() { printf '%s\n' "$*"; }
+fail() {
+    say "$@" >&2
+    exit 1
+}
+
+# ask PORT PATH: curl, past its settings file and any proxy.
+ask() { curl -q --fail --silent --noproxy '*' --max-time 2 --output /dev/null "http://127.0.0.1:$1$2"; }
+ready() { ask "$prometheus_port" /-/ready && ask "$gateway_port" /-/ready; }
+# 7 is curl's "could not connect": whatever else comes back, somebody listens.
+taken() {
+    status=0
+    ask "$1" / || status=$?
+    [ "$status" -ne 7 ]
+}
+
+for tool in curl ps; do
+    command -v "$tool" >/dev/null ||
+        fail "This script needs curl and ps (on Debian, the packages curl and procps): there is no $tool."
+done
+
+docker=no
+if docker_answers; then docker=yes; fi
+
+# --- Started already? -------------------------------------------------------------------------------------------------
+
+alive=0
+for name in prometheus pushgateway; do
+    if running "$name"; then alive=$((alive + 1)); fi
+done
+if [ "$docker" = yes ]; then
+    alive=$((alive + $(docker ps --quiet --filter "label=$label" | wc -l)))
+fi
+if [ "$alive" -gt 0 ]; then
+    if [ "$alive" -ne 2 ] || ! ready; then
+        fail "Prometheus and the Pushgateway were started before, but do not both answer on the ports" \
+            "$prometheus_port and $gateway_port. Run $here/stop_prometheus.sh, then start again."
+    fi
+    say "Already running, on http://127.0.0.1:$prometheus_port and http://127.0.0.1:$gateway_port."
+    exit 0
+fi
+
+# --- Can they start? --------------------------------------------------------------------------------------------------
+
+if [ "$docker" = no ]; then
+    prometheus=$(command -v prometheus) || prometheus=
+    gateway=$(command -v prometheus-pushgateway || command -v pushgateway) || gateway=
+    if [ -z "$prometheus" ] || [ -z "$gateway" ]; then
+        missing=
+        [ -n "$prometheus" ] || missing=" prometheus"
+        [ -n "$gateway" ] || missing="$missing prometheus-pushgateway"
+        say "No Docker engine answers, and not on PATH:$missing." >&2
+        fail "Start Docker, or install the programs; on Debian and Ubuntu: apt install$missing"
+    fi
+fi
+
+busy=
+for port in "$prometheus_port" "$gateway_port"; do
+    if taken "$port"; then busy="$busy 127.0.0.1:$port"; fi
+done
+if [ -n "$busy" ]; then
+    say "Something else listens on:$busy. Stop it, or choose other ports with PROMETHEUS_PORT and PUSHGATEWAY_PORT." >&2
+    fail "(Debian's packages start services of their own: systemctl stop prometheus prometheus-pushgateway)"
+fi
+
+# --- Start ------------------------------------------------------------------------------------------------------------
+
+# What an earlier start left without a stop: a machine that was switched off, a crash.
+[ ! -d "$state" ] || sh "$here/stop_prometheus.sh" >/dev/null
+
+# From here to the end, whatever goes wrong stops what was started.
+trap 'sh "$here/stop_prometheus.sh" >/dev/null' EXIT
+trap 'exit 130' HUP INT TERM
+mkdir -p "$state"
+
+# write_config GATEWAY
+write_config() {
+    sed "s/127\.0\.0\.1:9091/$1/" "$here/prometheus.yml" >"$state/prometheus.yml"
+    chmod 644 "$state/prometheus.yml" # the container's Prometheus is another user
+}
+
+# launch NAME PROGRAM PORT OPTION...: in the background, until it ends or is stopped.
+launch() {
+    name=$1 program=$2 address=127.0.0.1:$3
+    shift 3
+    nohup "$program" "--web.listen-address=$address" "$@" </dev/null >"$state/$name.log" 2>&1 &
+    echo "$! $address" >"$state/$name.pid"
+    # Until the new process shows its own command line, or has ended.
+    until running "$name" || ! kill -0 $! 2>/dev/null; do sleep 0.01; done
+}
+
+if [ "$docker" = yes ]; then
+    how="in the containers prometheus and pgw"
+    touch "$state/docker"
+    # On a network of their own, containers find each other by name, on Linux and on macOS. The configuration is copied,
+    # not mounted: that works with every engine, wherever it runs.
+    write_config pgw:9091
+    docker network inspect "$label" >/dev/null 2>&1 || docker network create --label "$label" "$label" >/dev/null
+    docker create --name pgw --label "$label" --network "$label" --publish "127.0.0.1:$gateway_port:9091" \
+        prom/pushgateway >/dev/null
+    docker create --name prometheus --label "$label" --network "$label" --publish "127.0.0.1:$prometheus_port:9090" \
+        prom/prometheus >/dev/null
+    docker cp "$state/prometheus.yml" prometheus:/etc/prometheus/prometheus.yml >/dev/null
+    docker start pgw prometheus >/dev/null
+    servers="prometheus pgw"
+    alive() { [ "$(docker inspect --format '{{.State.Running}}' "$1")" = true ]; }
+    log() { docker logs --tail 20 "$1"; }
+else
+    how="as programs, with their files in $state"
+    write_config "127.0.0.1:$gateway_port"
+    launch pushgateway "$gateway" "$gateway_port" --persistence.file=
+    launch prometheus "$prometheus" "$prometheus_port" \
+        --config.file="$state/prometheus.yml" --storage.tsdb.path="$state/data"
+    servers="prometheus pushgateway"
+    alive() { running "$1"; }
+    log() { tail -n 20 "$state/$1.log"; }
+fi
+
+# --- Wait until both answer -------------------------------------------------------------------------------------------
+
+tries=0
+until ready; do
+    for name in $servers; do
+        if ! alive "$name"; then
+            say "$name did not start. The end of its log:" >&2
+            log "$name" >&2
+            exit 1
+        fi
+    done
+    if [ "$tries" -eq 300 ]; then
+        for name in $servers; do
+            say "The end of the log of $name:" >&2
+            log "$name" >&2
+        done
+        fail "They run, but do not answer on http://127.0.0.1:$prometheus_port and http://127.0.0.1:$gateway_port."
+    fi
+    tries=$((tries + 1))
+    sleep 0.1
+done
+
+trap - EXIT HUP INT TERM
+say "Prometheus:  http://127.0.0.1:$prometheus_port"
+say "Pushgateway: http://127.0.0.1:$gateway_port"
+say "They run $how. $here/stop_prometheus.sh stops both."

@@ -1,0 +1,40 @@
+#!/bin/sh
+# Stops what start_prometheus.sh started, and nothing else. What they had stored goes with them.
+set -eu
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/ours.sh"
+
+stopped=
+for name in prometheus pushgateway; do
+    running "$name" || continue
+    kill "$pid" || true
+    tries=0
+    while running "$name"; do
+        if [ "$tries" -eq 100 ]; then kill -9 "$pid" || true; fi # ten seconds are enough
+        tries=$((tries + 1))
+        sleep 0.1
+    done
+    stopped="$stopped $name"
+done
+
+if docker_answers; then
+    containers=$(docker ps --all --filter "label=$label" --format '{{.Names}}')
+    for container in $containers; do
+        docker rm --force --volumes "$container" >/dev/null
+        stopped="$stopped $container"
+    done
+    networks=$(docker network ls --quiet --filter "label=$label")
+    for network in $networks; do
+        docker network rm "$network" >/dev/null
+    done
+elif [ -e "$state/docker" ]; then
+    echo "They were started in containers, and no Docker engine answers now: start it, then run this again." >&2
+    exit 1
+fi
+
+rm -rf "$state"
+if [ -n "$stopped" ]; then
+    echo "Stopped:$stopped"
+else
+    echo "Nothing to stop."
+fi
