@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from gangplank import ConfigurationError, DeliveryError, ExportError, MetricError, Run
 from gangplank.core.naming import PHASES
+from gangplank.testing.gateway import Gateway
 from reading import eventually, samples, value
 from servers import Server, find, free_port, pushgateway
 
@@ -201,6 +202,13 @@ def test_run_names(gateway: Server) -> None:
             run.record({"loss": 1}, epoch=0)
         labels = next(samples(gateway.metrics(), "gangplank_train_loss")).labels
         assert labels.get("run") == name
+
+
+def test_ipv6() -> None:
+    with Gateway("[::1]:0") as embedded, Run(embedded.address, "digits", ignore_exceptions=False) as run:
+        run.record({"loss": 1}, epoch=0)
+        assert embedded.address.startswith("[::1]:")
+        assert "gangplank_train_loss{" in embedded.metrics()
 
 
 def test_concurrent_runs_of_a_job_have_a_group_each(gateway: Server) -> None:

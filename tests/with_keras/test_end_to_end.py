@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from gangplank import HISTOGRAM_WEIGHT_BUCKETS_0_3, TrainTestExporter
 from reading import eventually
-from servers import Server, prometheus
+from servers import Server, find, prometheus
 
 
 def test_promql_answers_with_the_values_that_keras_returned(gateway: Server, tmp_path: Path, data: Any) -> None:
@@ -29,6 +30,10 @@ def test_promql_answers_with_the_values_that_keras_returned(gateway: Server, tmp
         history = model.fit(*data, validation_data=data, epochs=3, callbacks=[exporter], verbose=0).history
         second = TrainTestExporter(gateway.address, "digits", histogram_buckets=HISTOGRAM_WEIGHT_BUCKETS_0_3)
         evaluated = model.evaluate(*data, callbacks=[second], return_dict=True, verbose=0)
+
+        lint = [find("promtool"), "check", "metrics"]
+        linted = subprocess.run(lint, input=gateway.metrics(), text=True, capture_output=True, check=False)
+        assert (linted.returncode, linted.stdout + linted.stderr) == (0, "")
 
         finished = 'sum(gangplank_run_state{job="digits", state="finished"})'
         eventually(lambda: server.query(finished), until=lambda found: bool(found) and found[0][1] == 2, timeout=30)

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from gangplank.core.delivery import Delivery
 from gangplank.core.hookspecs import hookimpl
+from gangplank.core.ledger import Ledger
 from gangplank.core.snapshot import Outcome, Snapshot
 
-if TYPE_CHECKING:
-    from gangplank.core.run import Run
+
+class ExportedRun(Protocol):
+    """What the core's exporter needs of a run, beyond what other plugins see."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Its newest values."""
+
+    @property
+    def delivery(self) -> Delivery:
+        """How they travel."""
 
 
 @hookimpl(tryfirst=True)
-def gangplank_run_started(run: Run) -> None:
+def gangplank_run_started(run: ExportedRun) -> None:
     """Show that the run has begun, and what is planned."""
     run.delivery.push(run.ledger)
 
 
 @hookimpl(tryfirst=True)
-def gangplank_snapshot(run: Run, snapshot: Snapshot) -> None:
+def gangplank_snapshot(run: ExportedRun, snapshot: Snapshot) -> None:
     """Show the newest values: those of an epoch or an evaluation at once, those of a step by and by."""
     run.ledger.update(snapshot)
     run.delivery.push(run.ledger, at_once=snapshot.step is None or snapshot.epoch is not None)
 
 
 @hookimpl(tryfirst=True)
-def gangplank_run_finished(run: Run, outcome: Outcome) -> None:
+def gangplank_run_finished(run: ExportedRun, outcome: Outcome) -> None:
     """Show how the run ended, and wait a moment for that to arrive."""
     run.ledger.close(outcome)
     if outcome is Outcome.FINISHED:

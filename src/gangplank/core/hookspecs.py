@@ -5,14 +5,9 @@ The core's own exporter implements them (`gangplank.core.exporter`) and comes fi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pluggy
 
-from gangplank.core.snapshot import Outcome, Snapshot
-
-if TYPE_CHECKING:
-    from gangplank.core.run import Run
+from gangplank.core.snapshot import Outcome, RunView, Snapshot
 
 PROJECT = "gangplank"
 
@@ -21,15 +16,15 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
-def gangplank_run_started(run: Run) -> None:
+def gangplank_run_started(run: RunView) -> None:
     """A run has become real: its first epoch, or its evaluation, begins."""
 
 
 @hookspec
-def gangplank_snapshot(run: Run, snapshot: Snapshot) -> None:
+def gangplank_snapshot(run: RunView, snapshot: Snapshot) -> None:
     """A run has recorded something: `snapshot` is frozen, and what it leaves out has not changed."""
 
 
 @hookspec
-def gangplank_run_finished(run: Run, outcome: Outcome) -> None:
+def gangplank_run_finished(run: RunView, outcome: Outcome) -> None:
     """A run has ended; nothing more is recorded in it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import getpass
 import importlib.metadata
 import os
@@ -28,8 +29,9 @@ INFO_LABELS = (
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
+@functools.cache
 def known_info() -> dict[str, str]:
-    """Return what is known about this process; what is not known is left out."""
+    """Return what is known about this process; what is not known is left out. Takes milliseconds, the first time."""
     known = {
         "gangplank_version": importlib.metadata.version("gangplank"),
         "python_version": platform.python_version(),

@@ -27,7 +27,7 @@ class Ledger:
     Args:
         group: the grouping key.
         phase: the phase, which the metrics' names begin with.
-        labels: what labels every sample.
+        name: of the run, which labels every sample; None for no label.
         info: the labels of `gangplank_run_info`.
         epochs_planned: the epoch count the run is to end with, or None where nobody knows.
         epoch: epochs completed before this run, or None in a phase without epochs.
@@ -39,14 +39,15 @@ class Ledger:
         group: Group,
         phase: str,
         *,
+        name: str | None,
         report: Report,
-        labels: Mapping[str, str],
         info: Mapping[str, str],
         epochs_planned: int | None = None,
         epoch: int | None = None,
     ) -> None:
         now = time.time()
         self.group = group
+        self.name = name
         self._report = report
         self._began = time.monotonic()
         self._lock = threading.RLock()  # re-entrant: a garbage collection inside it may run a destructor that logs
@@ -54,7 +55,7 @@ class Ledger:
         self._page = Page(
             group=group,
             phase=phase,
-            labels=dict(labels),
+            labels={} if name is None else {"run": name},
             info=dict(info),
             started=now,
             last_update=now,

@@ -94,6 +94,7 @@ class Run:
             histogram_freq=histogram_freq,
             ignore_exceptions=ignore_exceptions,
         )
+        known_info()  # now, rather than when the training has begun
         self._report = Report()
         self.delivery = Delivery(
             open_sink(address, handler=handler, timeout=check_seconds("timeout", timeout)),
@@ -108,13 +109,24 @@ class Run:
     def _begin(self, phase: str) -> None:
         self._phase = check_phase(phase)
         self._ledger: Ledger | None = None
-        self._seen: set[str] = set()
+        self._recorded = False
+        self._seen: set[str] = set()  # of the metrics that were asked for
 
     def phase(self, name: str) -> Run:
         """Return a new run of the same exporter, in this phase (or in the same one, again)."""
         other = copy.copy(self)
         other._begin(name)  # noqa: SLF001  our own
         return other
+
+    @property
+    def group(self) -> Group:
+        """The grouping key, once the run has started."""
+        return self.ledger.group
+
+    @property
+    def name(self) -> str | None:
+        """The `run` label, once the run has started; None where there is none."""
+        return self.ledger.name
 
     @property
     def ledger(self) -> Ledger:
@@ -140,13 +152,14 @@ class Run:
                 return
             settings = self._settings
             name = _new_name() if settings.name == "auto" else settings.name
-            identity = {} if name is None else {"run": name}
             key = {"job": settings.job, "phase": self._phase, **settings.grouping_key}
+            if name is not None and settings.concurrent:
+                key["run"] = name
             self._ledger = Ledger(
-                Group(tuple((key | identity if settings.concurrent else key).items())),
+                Group(tuple(key.items())),
                 self._phase,
+                name=name,
                 report=self._report,
-                labels=identity,
                 info=known_info() | dict(settings.info),
                 epochs_planned=epochs,
                 epoch=epoch if self._phase == "train" else None,
@@ -204,6 +217,7 @@ class Run:
                 weights=self._counted(weights, dropped) if weights is not None and self._weights_due(epoch) else None,
                 dropped=dropped,
             )
+            self._recorded = True
             hook.gangplank_snapshot(run=self, snapshot=snapshot)
             self._mark = time.monotonic()
 
@@ -259,7 +273,8 @@ class Run:
         for name, value in metrics.items():
             if wanted is not None and name not in wanted:
                 continue
-            self._seen.add(name)
+            if wanted is not None:
+                self._seen.add(name)
             try:
                 values[check_metric(name)] = scalar(value)
             except MetricError as error:
@@ -284,7 +299,7 @@ class Run:
     def _report_missing(self) -> None:
         """Report metrics that were asked for and never came; `val_` ones can only come in a fit."""
         for name in sorted((self._settings.metrics or frozenset()) - self._seen):
-            if self._seen and (self._phase == "train" or not name.startswith("val_")):
+            if self._recorded and (self._phase == "train" or not name.startswith("val_")):
                 self._report.once(f"missing {name}", "The metric %r was asked for and never appeared", name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gangplank.core.histogram import WeightCounts
 
@@ -22,6 +23,18 @@ class Group:
 
     def __str__(self) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in self.labels)
+
+
+class RunView(Protocol):
+    """A run as the hooks see it: to read."""
+
+    @property
+    def group(self) -> Group:
+        """The grouping key: job, phase and the user's."""
+
+    @property
+    def name(self) -> str | None:
+        """The `run` label, or None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
