@@ -461,7 +461,6 @@ ANSWERS: list[tuple[str, str, int]] = [
     ("DELETE", "/metrics/job/%ff", 202),
     ("GET", "/metrics", 200),
     ("GET", "/metrics?x=1", 200),
-    ("GET", "/", 200),
     ("GET", "/-/ready", 200),
     ("GET", "/-/healthy", 200),
     ("GET", "/metrics/job/a", 405),

@@ -566,7 +566,9 @@ def test_starts_empty_and_stops_for_good() -> None:
 
 def test_says_what_it_is() -> None:
     with Gateway() as gateway, connected(gateway.address) as client:
-        assert "in memory" in client.send("GET", "/")[1]
+        status, page = client.send("GET", "/")
+        assert status == 200
+        assert "in memory" in page
         assert 'pushgateway_build_info{version="gangplank ' in gateway.metrics()
 
 
