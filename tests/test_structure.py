@@ -95,6 +95,7 @@ def test_the_public_names_are_these() -> None:
         "HISTOGRAM_WEIGHT_BUCKETS_0_3",
         "HISTOGRAM_WEIGHT_BUCKETS_1_0",
         "ConfigurationError",
+        "Credentials",
         "DeliveryError",
         "ExportError",
         "GangplankError",

@@ -9,6 +9,7 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 from gangplank.core.buckets import HISTOGRAM_WEIGHT_BUCKETS_0_3, HISTOGRAM_WEIGHT_BUCKETS_1_0
+from gangplank.core.credentials import Credentials
 from gangplank.core.errors import (
     ConfigurationError,
     DeliveryError,
@@ -18,7 +19,7 @@ from gangplank.core.errors import (
     MissingExtraError,
 )
 from gangplank.core.run import Run
-from gangplank.core.sinks.pushgateway import Handler
+from gangplank.core.settings import Handler
 
 if TYPE_CHECKING:
     from gangplank.keras.exporter import TrainTestExporter
@@ -27,6 +28,7 @@ __all__ = [
     "HISTOGRAM_WEIGHT_BUCKETS_0_3",
     "HISTOGRAM_WEIGHT_BUCKETS_1_0",
     "ConfigurationError",
+    "Credentials",
     "DeliveryError",
     "ExportError",
     "GangplankError",

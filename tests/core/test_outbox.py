@@ -32,7 +32,7 @@ class Post:
     failing: bool = False
     gate: threading.Event = field(default_factory=threading.Event)
 
-    def send(self, source: Source) -> None:
+    def send(self, source: Source, timeout: float) -> None:
         self.attempts += 1
         newest = source.newest
         assert self.gate.wait(20)
@@ -51,7 +51,7 @@ def post() -> Iterator[Post]:
 
 @pytest.fixture
 def box(post: Post) -> Outbox[Source]:
-    return Outbox(post.send, to="the post", push_interval=0.3)
+    return Outbox(post.send, to="the post", timeout=5, push_interval=0.3)
 
 
 @pytest.fixture
@@ -97,11 +97,11 @@ def test_the_newer_source_of_a_group_takes_the_others_place(post: Post, box: Out
 
 
 def test_a_group_that_fails_does_not_hold_up_another(post: Post, no_backoff: None) -> None:
-    def send(source: Source) -> None:
+    def send(source: Source, timeout: float) -> None:
         post.failing = source.group == "bad"
-        post.send(source)
+        post.send(source, timeout)
 
-    box = Outbox(send, to="the post", push_interval=0.3)
+    box = Outbox(send, to="the post", timeout=5, push_interval=0.3)
     box.wake(Source("bad", running=False))
     box.wake(Source("good", running=False))
     assert box.flush("good", 5) is None
@@ -229,10 +229,10 @@ def test_a_send_that_breaks_in_any_way_does_not_end_the_thread(no_backoff: None)
     errors = [SystemExit(1), RuntimeError("a fault of ours"), None]
     arrived = threading.Event()
 
-    def send(source: Source) -> None:
+    def send(source: Source, timeout: float) -> None:
         if error := errors.pop(0):
             raise error
         arrived.set()
 
-    Outbox(send, to="the post", push_interval=0.3).wake(Source(running=False))
+    Outbox(send, to="the post", timeout=5, push_interval=0.3).wake(Source(running=False))
     assert arrived.wait(5)

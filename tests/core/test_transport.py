@@ -15,6 +15,7 @@ import pytest
 from gangplank.core import address as addresses
 from gangplank.core.sinks import transport
 
+TLS = ssl.create_default_context()
 Talk = Callable[[socket.socket], None]
 
 
@@ -34,8 +35,10 @@ def serving(talk: Talk, host: str = "127.0.0.1") -> Iterator[str]:
         thread = threading.Thread(target=accept)
         thread.start()
         port = listener.getsockname()[1]
-        yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        listener.shutdown(socket.SHUT_RDWR)
+        try:
+            yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
     thread.join(10)
     assert not thread.is_alive()
 
@@ -55,7 +58,7 @@ def read_request(peer: socket.socket) -> bytes:
 
 def put(address: str, body: bytes = b"x 1\n", timeout: float = 5.0) -> tuple[int, str]:
     parsed = addresses.parse(address)
-    return transport.request("PUT", parsed, "/metrics/job/a", body=body, headers={"X-A": "b"}, timeout=timeout)
+    return transport.request("PUT", parsed, "/metrics/job/a", body=body, headers={"X-A": "b"}, timeout=timeout, tls=TLS)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])

@@ -399,7 +399,17 @@ def test_the_signature_is_the_published_one_and_keywords() -> None:
         "ignore_exceptions": True,
     }
     assert {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY} == {
-        *("grouping_key", "run", "concurrent", "info", "histogram_freq", "push_interval", "timeout", "flush_timeout")
+        *(
+            "grouping_key",
+            "run",
+            "concurrent",
+            "info",
+            "histogram_freq",
+            "push_interval",
+            "timeout",
+            "flush_timeout",
+            "credentials",
+        )
     }
     neutral = inspect.signature(gangplank.Run).parameters
     assert {name: p.default for name, p in parameters.items() if name in neutral} == {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote, unquote, urlsplit
 
 from gangplank.core.errors import ConfigurationError
@@ -33,6 +33,10 @@ class Address:
     user: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
 
+    def anonymous(self) -> Address:
+        """Return it without credentials."""
+        return replace(self, user=None, password=None)
+
     def __str__(self) -> str:
         """The URL, without credentials, and without the port where it is the scheme's."""
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -40,8 +44,8 @@ class Address:
         return f"{self.scheme}://{host}{port}{self.prefix}"
 
 
-def parse(text: str) -> Address:
-    """Return the address that a user wrote.
+def parse(text: str | Address) -> Address:
+    """Return the address that a user wrote; one that has been read already stays as it is.
 
     Args:
         text: `host:port`, `http://host:port`, `https://user:password@host/prefix`; IPv6 in brackets; with or without a
@@ -50,6 +54,8 @@ def parse(text: str) -> Address:
     Raises:
         ConfigurationError: it is no such address; the message shows it without what stands before an `@`.
     """
+    if isinstance(text, Address):
+        return text
     if not isinstance(text, str):
         raise ConfigurationError(f"the gateway's address is a {type(text).__name__}: {_CURE}")
     shown = re.sub(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)?.*@", r"\1***@", text, flags=re.DOTALL)

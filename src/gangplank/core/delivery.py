@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
+from gangplank.core import process
 from gangplank.core.errors import DeliveryError
 from gangplank.core.ledger import Ledger
 from gangplank.core.outbox import Outbox
-from gangplank.core.report import Report
+from gangplank.core.report import Report, shown
 from gangplank.core.sinks import Sink
 
 
@@ -16,7 +19,7 @@ class Delivery:
         sink: where the pages go.
         report: where failures are reported.
         push_interval: seconds between two pushes that nobody waits for.
-        timeout: seconds that the sink takes for a push, at most.
+        timeout: seconds that a push may take in all.
         flush_timeout: seconds that the end of a run waits for its last page to arrive.
         awaited: wait for every push that goes at once, and raise where one fails.
     """
@@ -33,12 +36,21 @@ class Delivery:
     ) -> None:
         self._sink = sink
         self._report = report
+        self._push_interval = push_interval
         self._timeout = timeout
-        self._flush_timeout = flush_timeout
+        self.flush_timeout = flush_timeout
         self._awaited = awaited
+        self.renew()
+        process.this.senders.add(self)
+
+    def renew(self) -> None:
+        """Begin with nothing to send: at construction, and in a forked child, where what is there is the parent's."""
         self._failing = False
         self._gave_up_waiting = False
-        self._outbox: Outbox[Ledger] = Outbox(self._send, to=str(sink), push_interval=push_interval)
+        self._report.renew()
+        self._outbox: Outbox[Ledger] = Outbox(
+            self._send, to=str(self._sink), timeout=self._timeout, push_interval=self._push_interval
+        )
 
     def push(self, ledger: Ledger, *, at_once: bool = True) -> None:
         """Have a run's newest page sent, at once or by `push_interval`; returns at once, unless pushes are awaited.
@@ -56,21 +68,32 @@ class Delivery:
     def push_last(self, ledger: Ledger) -> None:
         """Have a run's last page sent, and wait for it to arrive, up to `flush_timeout`.
 
-        Once that was in vain, later runs do not wait until a push has arrived.
+        Once that was in vain, later runs do not wait until a push has arrived. When the process ends, it waits for all
+        runs together.
         """
         self._outbox.wake(ledger)
-        if not self._gave_up_waiting:
-            self._gave_up_waiting = self._outbox.flush(ledger.group, self._flush_timeout) is not None
+        if not self._gave_up_waiting and not process.this.ends:
+            self._gave_up_waiting = self._outbox.flush(ledger.group, self.flush_timeout) is not None
 
-    def _send(self, ledger: Ledger) -> None:
+    def hurry(self) -> None:
+        """Try now to send what has not arrived."""
+        self._outbox.hurry()
+
+    def flush_until(self, end: float) -> None:
+        """Wait for it to arrive, up to a moment of the monotonic clock."""
+        for group in self._outbox.undelivered():
+            self._outbox.flush(group, max(0.0, end - time.monotonic()))
+
+    def _send(self, ledger: Ledger, timeout: float) -> None:
         """Send a run's newest page; called on the outbox' thread."""
         try:
-            self._sink.send(ledger.page())
+            ledger.check()
+            self._sink.send(ledger.page(), timeout)
         except Exception as error:
             failure = (
                 error
                 if isinstance(error, DeliveryError)
-                else DeliveryError(f"the push failed: {type(error).__name__}: {error}", "internal")
+                else DeliveryError(f"pushing failed: {type(error).__name__}: {shown(error)}", "internal")
             )
             ledger.count_failure(failure.reason)
             self._failing = True

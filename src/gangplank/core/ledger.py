@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -32,6 +32,7 @@ class Ledger:
         epochs_planned: the epoch count the run is to end with, or None where nobody knows.
         epoch: epochs completed before this run, or None in a phase without epochs.
         report: where renamed and refused metrics are reported.
+        check: looks whether the run still runs, and ends it where it does not; called before each push.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class Ledger:
         name: str | None,
         report: Report,
         info: Mapping[str, str],
+        check: Callable[[], None],
         epochs_planned: int | None = None,
         epoch: int | None = None,
     ) -> None:
         now = time.time()
         self.group = group
         self.name = name
+        self.check = check
         self._report = report
         self._began = time.monotonic()
         self._lock = threading.RLock()  # re-entrant: a garbage collection inside it may run a destructor that logs

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import re
+import secrets
 from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
@@ -109,6 +111,12 @@ def _sanitised(metric: str) -> str:
 
 def _digest(text: str, attempt: int = 0) -> str:
     return hashlib.sha256(f"{attempt}:{text}".encode(errors="surrogatepass")).hexdigest()[:8]
+
+
+def new_run_name() -> str:
+    """Return a name for a run: sorted by time, and another one each time."""
+    now = dt.datetime.now(dt.UTC)
+    return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03d}-{secrets.token_hex(2)}"
 
 
 def check_phase(phase: str) -> str:

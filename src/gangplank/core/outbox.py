@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 import threading
@@ -64,17 +65,20 @@ class Outbox(Generic[S]):
     """Sends the newest of each group, off the caller's thread.
 
     Only the newest matters, so there is a dirty flag and no queue. The thread starts with the first `wake` and ends
-    when no source is running and nothing is pending.
+    when no source is running and nothing is pending. Where none can start, because the interpreter shuts down, `flush`
+    sends.
 
     Args:
-        send: sends a source's newest, within a deadline of its own; raises DeliveryError where it did not arrive.
+        send: sends a source's newest within so many seconds; raises DeliveryError where it did not arrive.
         to: the destination, for messages.
+        timeout: seconds that one push may take.
         push_interval: seconds between two pushes of a group that nobody waits for.
     """
 
-    def __init__(self, send: Callable[[S], None], *, to: str, push_interval: float) -> None:
+    def __init__(self, send: Callable[[S, float], None], *, to: str, timeout: float, push_interval: float) -> None:
         self._send = send
         self._to = to
+        self._timeout = timeout
         self._push_interval = push_interval
         self._changed = threading.Condition(threading.RLock())
         self._parcels: dict[Hashable, _Parcel[S]] = {}
@@ -94,8 +98,10 @@ class Outbox(Generic[S]):
                 parcel.due = min(parcel.due, soonest)
             self._changed.notify_all()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="gangplank-outbox", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="gangplank-outbox", daemon=True)
+                with contextlib.suppress(RuntimeError):  # the interpreter shuts down
+                    thread.start()
+                    self._thread = thread
 
     def flush(self, group: Hashable, timeout: float) -> DeliveryError | None:
         """Wait until what the group holds now has arrived, or the next attempt has failed.
@@ -105,67 +111,94 @@ class Outbox(Generic[S]):
         end = time.monotonic() + timeout
         with self._changed:
             parcel = self._parcels.get(group)
-            if parcel is None:
-                return None
-            version, earlier = parcel.version, parcel.attempts
-            if parcel.sending == version:
-                earlier -= 1  # the attempt under way is the one to wait for
-            elif parcel.delivered < version:
-                parcel.urgent = True
-                self._changed.notify_all()
-            while parcel.delivered < version:
-                if parcel.failed > earlier:
-                    return parcel.error
-                remaining = end - time.monotonic()
-                if remaining <= 0:
-                    return DeliveryError(f"{self._to} took nothing within {timeout:g} s", "timeout")
-                self._changed.wait(remaining)
-            return None
+            if parcel is None or self._thread is threading.current_thread():
+                return None  # all has arrived; or who asks is the one to send
+            if self._thread is None:
+                self._begin(parcel)
+            else:
+                return self._await(parcel, end) if self._hurry(parcel) else None
+        self._finish(parcel, self._attempt(parcel.source, min(timeout, self._timeout)))
+        return parcel.error
+
+    def hurry(self) -> None:
+        """Try to send all that has not arrived at once, whatever the backoff says."""
+        with self._changed:
+            for parcel in self._parcels.values():
+                self._hurry(parcel)
+
+    def undelivered(self) -> list[Hashable]:
+        """Return the groups whose newest has not arrived."""
+        with self._changed:
+            return [group for group, parcel in self._parcels.items() if parcel.delivered < parcel.version]
+
+    def _hurry(self, parcel: _Parcel[S]) -> bool:
+        """Have the parcel sent now, unless its newest is on its way; returns whether there is anything to wait for."""
+        if parcel.delivered < parcel.version != parcel.sending:
+            parcel.urgent = True
+            self._changed.notify_all()
+        return parcel.delivered < parcel.version
+
+    def _await(self, parcel: _Parcel[S], end: float) -> DeliveryError | None:
+        version = parcel.version
+        # An attempt under way with this very version is the one to wait for.
+        earlier = parcel.attempts - (parcel.sending == version)
+        timeout = end - time.monotonic()
+        while parcel.delivered < version:
+            if parcel.failed > earlier:
+                return parcel.error
+            remaining = end - time.monotonic()
+            if remaining <= 0:
+                return DeliveryError(f"{self._to} took nothing within {timeout:.1f} s", "timeout")
+            self._changed.wait(remaining)
+        return None
 
     def _run(self) -> None:
         while (parcel := self._next_due()) is not None:
-            error = self._attempt(parcel.source)
-            with self._changed:
-                self._settle(parcel, error)
-                self._changed.notify_all()
+            self._finish(parcel, self._attempt(parcel.source, self._timeout))
 
     def _next_due(self) -> _Parcel[S] | None:
-        """Wait for the next parcel to send; None, and the thread is over, where there is none to wait for."""
+        """Wait for the next parcel to send, and begin it; None, and the thread is over, where nothing is to come."""
         with self._changed:
             while self._parcels:
                 parcel = min(self._parcels.values(), key=lambda parcel: (not parcel.urgent, parcel.due))
                 now = time.monotonic()
                 if parcel.urgent or parcel.due <= now:
-                    parcel.urgent, parcel.due, parcel.begun_at = False, math.inf, now
-                    parcel.sending = parcel.version
-                    parcel.attempts += 1
+                    self._begin(parcel)
                     return parcel
                 self._changed.wait(parcel.due - now)
             self._thread = None
             return None
 
-    def _attempt(self, source: S) -> DeliveryError | None:
+    def _begin(self, parcel: _Parcel[S]) -> None:
+        parcel.urgent, parcel.due, parcel.begun_at = False, math.inf, time.monotonic()
+        parcel.sending = parcel.version
+        parcel.attempts += 1
+
+    def _attempt(self, source: S, timeout: float) -> DeliveryError | None:
         try:
-            self._send(source)
+            self._send(source, timeout)
         except DeliveryError as error:
             return error
         except BaseException as error:  # noqa: BLE001  a thread that died would send nothing any more
             return DeliveryError(f"{type(error).__name__}: {error}", "internal")
         return None
 
-    def _settle(self, parcel: _Parcel[S], error: DeliveryError | None) -> None:
-        version, parcel.sending = parcel.sending, None
-        now = time.monotonic()
-        if error is not None:
-            parcel.error, parcel.failed = error, parcel.attempts
-            parcel.failures += 1
-            backoff = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(parcel.failures - 1, 30))
-            parcel.due = now + backoff * _JITTER.uniform(0.5, 1.0)
-            return
-        parcel.delivered, parcel.failures = version or 0, 0
-        if parcel.version > parcel.delivered:  # woken meanwhile, which set when
-            parcel.due = max(now, parcel.due) if parcel.due < math.inf else now
-        elif parcel.source.running:
-            parcel.urgent, parcel.due = False, now + HEARTBEAT
-        else:
-            del self._parcels[parcel.source.group]
+    def _finish(self, parcel: _Parcel[S], error: DeliveryError | None) -> None:
+        """Note how an attempt ended, and when the next one is due."""
+        with self._changed:
+            version, parcel.sending, parcel.error = parcel.sending or 0, None, error
+            now = time.monotonic()
+            if error is not None:
+                parcel.failed = parcel.attempts
+                parcel.failures += 1
+                backoff = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(parcel.failures - 1, 30))
+                parcel.due = now + backoff * _JITTER.uniform(0.5, 1.0)
+            else:
+                parcel.delivered, parcel.failures = version, 0
+                if parcel.version > version:  # woken meanwhile, which set when
+                    parcel.due = parcel.due if parcel.due < math.inf else now
+                elif parcel.source.running:
+                    parcel.urgent, parcel.due = False, now + HEARTBEAT
+                else:
+                    del self._parcels[parcel.source.group]
+            self._changed.notify_all()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
+from collections.abc import Iterator
+
+from gangplank.core.errors import ExportError, GangplankError
 
 log = logging.getLogger("gangplank")
 
@@ -14,27 +18,53 @@ _MOST_CAUSES = 1_000
 
 
 class Report:
-    """The log of one exporter, which repeats nothing that a reader knows."""
+    """The log of one exporter, which repeats nothing that a reader knows.
 
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
+    Args:
+        raises: raise what `guard` catches instead of logging it.
+    """
+
+    def __init__(self, *, raises: bool) -> None:
+        self._raises = raises
         self._said: dict[str, tuple[float, int]] = {}
+        self.renew()
+
+    def renew(self) -> None:
+        """Take a new lock: the old one may be held by a thread that a fork has left behind."""
+        self._lock = threading.RLock()
+
+    @contextlib.contextmanager
+    def guard(self, what: str, *, raises: bool = True) -> Iterator[None]:
+        """Keep a problem with exporting from the training.
+
+        Raises:
+            ExportError: a problem, where the user asked for it (and `raises`).
+        """
+        try:
+            yield
+        except Exception as error:
+            if raises and self._raises:
+                if isinstance(error, GangplankError):
+                    raise
+                raise ExportError(f"{what} failed: {type(error).__name__}: {error}") from error
+            kind = type(error).__name__
+            self.trouble(f"{what}: {kind}", "Exporting: %s failed: %s: %s", what, kind, error)
 
     def once(self, cause: str, message: str, *arguments: object) -> None:
         """Warn, the first time that this cause is reported."""
         if self._is_due(cause, for_seconds=float("inf")) is not None:
-            log.warning(message, *arguments)
+            _warn(message, *arguments)
 
     def trouble(self, cause: str, message: str, *arguments: object) -> None:
         """Warn, at most once a minute for this cause; the next line says how many were not said."""
         unsaid = self._is_due(cause, for_seconds=QUIET_SECONDS)
         if unsaid is not None:
-            more = f" ({unsaid} more like it since the last line)" if unsaid else ""
-            log.warning("%s%s", message % arguments, more)
+            _warn(f"{message}%s", *arguments, f" ({unsaid} more like it since the last line)" if unsaid else "")
 
     def recovered(self, message: str, *arguments: object) -> None:
         """Say that a trouble is over."""
-        log.info(message, *arguments)
+        with contextlib.suppress(Exception):
+            log.info(message, *map(shown, arguments))
 
     def _is_due(self, cause: str, for_seconds: float) -> int | None:
         """Return how often the cause went unsaid since it was last said, or None where it is too early to say it."""
@@ -48,3 +78,14 @@ class Report:
                 self._said.pop(next(iter(self._said)))
             self._said[cause] = (now, 0)
             return unsaid
+
+
+def shown(text: object, limit: int = 500) -> str:
+    """Return the beginning of a stranger's text as one line that does nothing to a terminal."""
+    line = " ".join(str(text).split())[:limit]
+    return "".join(character if character.isprintable() else "?" for character in line)
+
+
+def _warn(message: str, *arguments: object) -> None:
+    with contextlib.suppress(Exception):  # a logging set-up that raises is no reason to end a training
+        log.warning(message, *(argument if isinstance(argument, int) else shown(argument) for argument in arguments))

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import datetime as dt
-import secrets
+import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
 
 import numpy.typing as npt
 
+from gangplank.core import process
+from gangplank.core.credentials import Credentials
 from gangplank.core.delivery import Delivery
-from gangplank.core.errors import ExportError, GangplankError, MetricError
+from gangplank.core.errors import ExportError
 from gangplank.core.histogram import WeightCounts, count_weights
 from gangplank.core.info import known_info
 from gangplank.core.ledger import Ledger
-from gangplank.core.naming import check_metric, check_phase
+from gangplank.core.naming import check_phase, new_run_name
 from gangplank.core.plugins import hook
 from gangplank.core.report import Report
-from gangplank.core.scalar import scalar
-from gangplank.core.settings import check_seconds, check_settings
+from gangplank.core.selection import Selection
+from gangplank.core.settings import Handler, Settings, check_settings, disabled
 from gangplank.core.sinks import open_sink
-from gangplank.core.sinks.pushgateway import Handler
 from gangplank.core.snapshot import Group, Outcome, Snapshot
 
 
@@ -59,6 +58,13 @@ class Run:
         push_interval: seconds between two pushes of values that arrive faster than epochs.
         timeout: seconds that one push may take in all.
         flush_timeout: seconds that the end of a run waits, at most, for its last page to arrive.
+        credentials: a callable, asked for each push, that returns (user, password) for HTTP Basic authentication, or
+            the whole `Authorization` header. Without it, those in the address are used, or those that the environment
+            holds for this very host: `GANGPLANK_PUSHGATEWAY_HOST`, `_USERNAME` and `_PASSWORD` (and `_CA_FILE`,
+            `_CERT_FILE`, `_KEY_FILE` for TLS).
+
+    A copy, and one that was pickled, has the same settings and no run. Passwords and handlers stay out of a pickle or
+    are refused by it: let the environment of the other process hold them.
 
     Raises:
         ConfigurationError: an argument that cannot work, with the cure.
@@ -82,8 +88,12 @@ class Run:
         push_interval: float = 15.0,
         timeout: float = 5.0,
         flush_timeout: float = 2.0,
+        credentials: Credentials | None = None,
     ) -> None:
-        self._settings = check_settings(
+        settings = check_settings(
+            address=address,
+            handler=handler,
+            credentials=credentials,
             job=job,
             grouping_key=grouping_key,
             run=run,
@@ -93,29 +103,38 @@ class Run:
             histogram_buckets=histogram_buckets,
             histogram_freq=histogram_freq,
             ignore_exceptions=ignore_exceptions,
-        )
-        known_info()  # now, rather than when the training has begun
-        self._report = Report()
-        self.delivery = Delivery(
-            open_sink(address, handler=handler, timeout=check_seconds("timeout", timeout)),
-            report=self._report,
-            push_interval=check_seconds("push_interval", push_interval, zero=True),
+            push_interval=push_interval,
             timeout=timeout,
-            flush_timeout=check_seconds("flush_timeout", flush_timeout, zero=True),
-            awaited=not ignore_exceptions,
+            flush_timeout=flush_timeout,
+        )
+        self._prepare(settings, check_phase(phase))
+
+    def _prepare(self, settings: Settings, phase: str) -> None:
+        known_info()  # now, rather than when the training has begun
+        self._settings = settings
+        self._report = Report(raises=not settings.ignore_exceptions)
+        self.delivery = Delivery(
+            open_sink(settings, self._report),
+            report=self._report,
+            push_interval=settings.push_interval,
+            timeout=settings.timeout,
+            flush_timeout=settings.flush_timeout,
+            awaited=not settings.ignore_exceptions,
         )
         self._begin(phase)
 
     def _begin(self, phase: str) -> None:
-        self._phase = check_phase(phase)
+        self._phase = phase
         self._ledger: Ledger | None = None
-        self._recorded = False
-        self._seen: set[str] = set()  # of the metrics that were asked for
+        self._selection = Selection(
+            self._settings.metrics, report=self._report, raises=not self._settings.ignore_exceptions
+        )
 
     def phase(self, name: str) -> Run:
         """Return a new run of the same exporter, in this phase (or in the same one, again)."""
-        other = copy.copy(self)
-        other._begin(name)  # noqa: SLF001  our own
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._begin(name)
         return other
 
     @property
@@ -137,34 +156,40 @@ class Run:
 
     @property
     def open(self) -> bool:
-        """Whether the run has started and has not ended."""
-        return self._ledger is not None and self._ledger.running
+        """Whether the run has started, in this process, and has not ended."""
+        return self._ledger is not None and self._ledger.running and self._pid == os.getpid()
 
-    def start(self, *, epochs: int | None = None, epoch: int = 0) -> None:
+    def start(self, *, epochs: int | None = None, epoch: int = 0, alive: Callable[[], bool] | None = None) -> None:
         """Begin: from now on the gateway shows that this run is running.
 
         Args:
             epochs: how many epochs the run is to end with, or None where nobody knows.
             epoch: how many epochs are completed already, in a run that resumes.
+            alive: whether the training still goes on; asked with each push, off the training thread, and where it says
+                no, the run has failed. For frameworks that say nothing when an exception ends them.
         """
         with self.guard("starting the run"):
-            if self._ledger is not None or self._settings.disabled:
+            if self._ledger is not None or disabled():
                 return
             settings = self._settings
-            name = _new_name() if settings.name == "auto" else settings.name
+            name = new_run_name() if settings.name == "auto" else settings.name
             key = {"job": settings.job, "phase": self._phase, **settings.grouping_key}
             if name is not None and settings.concurrent:
                 key["run"] = name
+            self._alive = alive
+            self._pid = os.getpid()
+            self._mark = time.monotonic()
             self._ledger = Ledger(
                 Group(tuple(key.items())),
                 self._phase,
                 name=name,
                 report=self._report,
                 info=known_info() | dict(settings.info),
+                check=self._check,
                 epochs_planned=epochs,
                 epoch=epoch if self._phase == "train" else None,
             )
-            self._mark = time.monotonic()
+            process.this.runs.add(self)
             hook.gangplank_run_started(run=self)
 
     def begin_epoch(self) -> None:
@@ -199,12 +224,12 @@ class Run:
         """
         with self.guard("recording"):
             self.start()
-            if self._settings.disabled:
+            if self._ledger is None:  # disabled, or it could not start
                 return
             if not self.open:
                 raise ExportError("the run has ended: nothing more is recorded in it")
             duration = time.monotonic() - self._mark if epoch is not None else None
-            values, dropped = self._scalars(metrics or {})
+            values, dropped = self._selection.scalars(metrics or {})
             took = seconds or duration
             snapshot = Snapshot(
                 values,
@@ -217,7 +242,6 @@ class Run:
                 weights=self._counted(weights, dropped) if weights is not None and self._weights_due(epoch) else None,
                 dropped=dropped,
             )
-            self._recorded = True
             hook.gangplank_snapshot(run=self, snapshot=snapshot)
             self._mark = time.monotonic()
 
@@ -236,7 +260,8 @@ class Run:
         with self.guard("finishing the run", raises=error is None):
             if weights is not None:
                 self.record(weights=weights)
-            self._report_missing()
+            self._selection.report_missing(self._phase)
+            process.this.runs.discard(self)
             hook.gangplank_run_finished(run=self, outcome=Outcome.of(error))
 
     def __enter__(self) -> Self:
@@ -247,43 +272,13 @@ class Run:
     ) -> None:
         self.finish(error)
 
-    @contextlib.contextmanager
-    def guard(self, what: str, *, raises: bool = True) -> Iterator[None]:
-        """Keep a problem with exporting from the training; an adapter wraps its own work in it.
+    def guard(self, what: str, *, raises: bool = True) -> AbstractContextManager[None]:
+        """Return a context that keeps a problem with exporting from the training; an adapter works inside it.
 
         Raises:
             ExportError: a problem, where `ignore_exceptions=False` (and `raises`).
         """
-        try:
-            yield
-        except Exception as error:
-            if raises and not self._settings.ignore_exceptions:
-                if isinstance(error, GangplankError):
-                    raise
-                raise ExportError(f"{what} failed: {type(error).__name__}: {error}") from error
-            self._report.trouble(
-                f"{what}: {type(error).__name__}", "Exporting: %s failed: %s: %s", what, type(error).__name__, error
-            )
-
-    def _scalars(self, metrics: Mapping[str, Any]) -> tuple[dict[str, float], Counter[str]]:
-        """Return the wanted metrics as float64, and how many were dropped, by reason."""
-        wanted = self._settings.metrics
-        values: dict[str, float] = {}
-        dropped: Counter[str] = Counter()
-        for name, value in metrics.items():
-            if wanted is not None and name not in wanted:
-                continue
-            if wanted is not None:
-                self._seen.add(name)
-            try:
-                values[check_metric(name)] = scalar(value)
-            except MetricError as error:
-                # Unless it was asked for by name, a value that is no number is simply not one of the numeric ones.
-                if not self._settings.ignore_exceptions and (wanted is not None or error.reason == "too_large"):
-                    raise MetricError(f"the metric {name!r} cannot be exported: {error}", error.reason) from None
-                dropped[error.reason] += 1
-                self._report.once(f"drop {name!r}", "The metric %r is not exported: %s", name, error)
-        return values, dropped
+        return self._report.guard(what, raises=raises)
 
     def _weights_due(self, epoch: int | None) -> bool:
         frequency = self._settings.histogram_freq
@@ -296,14 +291,23 @@ class Run:
         dropped["weights"] += 1
         return None
 
-    def _report_missing(self) -> None:
-        """Report metrics that were asked for and never came; `val_` ones can only come in a fit."""
-        for name in sorted((self._settings.metrics or frozenset()) - self._seen):
-            if self._recorded and (self._phase == "train" or not name.startswith("val_")):
-                self._report.once(f"missing {name}", "The metric %r was asked for and never appeared", name)
+    def _check(self) -> None:
+        """Notice that the training has ended without saying so."""
+        if self._alive is not None and self.open and not self._alive():
+            self.finish(RuntimeError("the training is over, and nobody said how it ended"))
 
+    # A copy has the same settings, an outbox of its own, and no run.
 
-def _new_name() -> str:
-    """Return a name for a run: sorted by time, and another one each time."""
-    now = dt.datetime.now(dt.UTC)
-    return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03d}-{secrets.token_hex(2)}"
+    def __deepcopy__(self, memo: dict[int, Any]) -> Run:
+        other = object.__new__(type(self))
+        other._prepare(self._settings, self._phase)
+        return other
+
+    def __copy__(self) -> Run:
+        return self.__deepcopy__({})
+
+    def __getstate__(self) -> tuple[Settings, str]:
+        return self._settings.picklable(), self._phase
+
+    def __setstate__(self, state: tuple[Settings, str]) -> None:
+        self._prepare(*state)

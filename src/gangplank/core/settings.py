@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import pickle
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from numbers import Real
+from typing import Protocol
 
+from gangplank.core.address import Address, parse
 from gangplank.core.buckets import edges_of
+from gangplank.core.credentials import Credentials
 from gangplank.core.errors import ConfigurationError
 from gangplank.core.info import INFO_LABELS
 from gangplank.core.naming import check_labels, check_value
+
+
+class Handler(Protocol):
+    """prometheus_client's contract: called with these keywords, it returns a callable that sends."""
+
+    def __call__(
+        self, url: str, method: str, timeout: float | None, headers: list[tuple[str, str]], data: bytes
+    ) -> Callable[[], None]:
+        """Return what sends the data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +35,12 @@ class Settings:
     Attributes:
         edges: of the weight histogram, or None for no histogram.
         name: of each run: "auto" for one that is made, None for no `run` label.
-        disabled: whether `GANGPLANK_DISABLED` is set.
+        lost_password: whether pickling took credentials out of the address.
     """
 
+    address: Address
+    handler: Handler | None
+    credentials: Credentials | None
     job: str
     grouping_key: Mapping[str, str]
     name: str | None
@@ -33,11 +50,28 @@ class Settings:
     edges: tuple[float, ...] | None
     histogram_freq: int
     ignore_exceptions: bool
-    disabled: bool
+    push_interval: float
+    timeout: float
+    flush_timeout: float
+    lost_password: bool = False
+
+    def picklable(self) -> Settings:
+        """Return the settings as they may be pickled: without a password.
+
+        Raises:
+            ConfigurationError: the handler or the credentials cannot be pickled, with the cure.
+        """
+        for name, given in (("handler", self.handler), ("credentials", self.credentials)):
+            _check_picklable(name, given)
+        lost = self.lost_password or self.address.user is not None
+        return replace(self, address=self.address.anonymous(), lost_password=lost)
 
 
 def check_settings(
     *,
+    address: str,
+    handler: Handler | None,
+    credentials: Credentials | None,
     job: str,
     grouping_key: Mapping[str, object] | None,
     run: str | None,
@@ -47,14 +81,20 @@ def check_settings(
     histogram_buckets: Iterable[float] | None,
     histogram_freq: int,
     ignore_exceptions: bool,
+    push_interval: float,
+    timeout: float,
+    flush_timeout: float,
 ) -> Settings:
     """Return the settings, or raise ConfigurationError with the cure."""
     if concurrent and run is None:
         raise ConfigurationError(
-            "concurrent=True tells runs apart by their `run` label: leave run= out, or name the run"
+            "concurrent=True tells runs apart by their `run` label: name the run, or leave run= out"
         )
     checked_info = check_labels("info", info)
     return Settings(
+        address=parse(address),
+        handler=handler,
+        credentials=credentials,
         job=check_value("job", job),
         grouping_key=check_labels("grouping_key", grouping_key, reserved=(*INFO_LABELS, *checked_info)),
         name=run if run is None else check_value("run", run),
@@ -64,11 +104,18 @@ def check_settings(
         edges=None if histogram_buckets is None else edges_of(histogram_buckets),
         histogram_freq=_frequency(histogram_freq),
         ignore_exceptions=ignore_exceptions,
-        disabled=os.environ.get("GANGPLANK_DISABLED", "").lower() not in ("", "0", "false"),
+        push_interval=_seconds("push_interval", push_interval, zero=True),
+        timeout=_seconds("timeout", timeout),
+        flush_timeout=_seconds("flush_timeout", flush_timeout, zero=True),
     )
 
 
-def check_seconds(what: str, seconds: float, *, zero: bool = False) -> float:
+def disabled() -> bool:
+    """Return whether `GANGPLANK_DISABLED` turns every exporter off."""
+    return os.environ.get("GANGPLANK_DISABLED", "").lower() not in ("", "0", "false")
+
+
+def _seconds(what: str, seconds: float, *, zero: bool = False) -> float:
     """Return a number of seconds that is finite and above zero (or zero, where that means something)."""
     if not isinstance(seconds, Real) or not math.isfinite(seconds) or seconds < 0 or (seconds == 0 and not zero):
         raise ConfigurationError(f"{what}={seconds!r}: give seconds, {'zero or more' if zero else 'more than zero'}")
@@ -91,3 +138,14 @@ def _frequency(histogram_freq: int) -> int:
             f"histogram_freq={histogram_freq!r}: give n for every n epochs and the end, or 0 for the end only"
         )
     return histogram_freq
+
+
+def _check_picklable(name: str, given: object) -> None:
+    try:
+        pickle.dumps(given)
+    except Exception as error:
+        if "cloudpickle" in sys.modules:  # which may be who pickles, and can do more
+            return
+        raise ConfigurationError(
+            f"{name}={given!r} cannot be pickled: use a function at the top of a module, or a functools.partial of one"
+        ) from error

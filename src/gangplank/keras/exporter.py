@@ -11,7 +11,8 @@ from typing import Any, Self
 import keras
 import numpy.typing as npt
 
-from gangplank import Handler, Run
+from gangplank import Credentials, Handler, Run
+from gangplank.keras.caller import watch_caller
 
 # A float32 metric counts samples exactly up to here.
 _MOST_SAMPLES = 2**24
@@ -58,6 +59,12 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         push_interval: seconds between two pushes of values that arrive faster than epochs.
         timeout: seconds that one push may take in all.
         flush_timeout: seconds that the end of a run waits, at most, for its last values to arrive.
+        credentials: a callable, asked for each push, that returns (user, password) for HTTP Basic authentication, or
+            the whole `Authorization` header. Without it, those in the address are used, or those that the environment
+            holds for this very host: `GANGPLANK_PUSHGATEWAY_HOST`, `_USERNAME` and `_PASSWORD` (and `_CA_FILE`,
+            `_CERT_FILE`, `_KEY_FILE` for TLS).
+
+    A copy has the same settings and no run. A pickle holds no password: the environment of the other process does.
 
     Raises:
         ConfigurationError: an argument that cannot work, with the cure.
@@ -80,6 +87,7 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         push_interval: float = 15.0,
         timeout: float = 5.0,
         flush_timeout: float = 2.0,
+        credentials: Credentials | None = None,
     ) -> None:
         super().__init__()
         about = {
@@ -102,6 +110,7 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
             push_interval=push_interval,
             timeout=timeout,
             flush_timeout=flush_timeout,
+            credentials=credentials,
         )
         self._fitting = False
         self._epoch_began = 0.0
@@ -116,19 +125,22 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """A fit begins; its run does with the first epoch, since a fit may have none left to do."""
-        self._fitting = True
-        self._run = self._run.phase("train")
+        with self._run.guard("beginning the fit"):
+            self._fitting = True
+            self._run = self._run.phase("train")
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Start the run, in the first epoch."""
-        self._run.start(epochs=self.params.get("epochs"), epoch=epoch)
-        self._run.begin_epoch()
-        self._epoch_began = time.monotonic()
-        self._trained = None
+        with self._run.guard("beginning the epoch"):
+            if not self._run.open:
+                self._run.start(epochs=self.params.get("epochs"), epoch=epoch, alive=watch_caller())
+            self._run.begin_epoch()
+            self._epoch_began = time.monotonic()
+            self._trained = None
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Record the epoch."""
-        with self._run.guard("reading the epoch"):
+        with self._run.guard("recording the epoch"):
             samples, seconds = self._trained or self._training_part()
             self._run.record(
                 _values(logs),
@@ -144,28 +156,23 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """End the run, with the weights that the other callbacks left."""
         self._fitting = False
-        loss = (logs or {}).get("loss", 0.0)
         with self._run.guard("ending the fit"):
-            stopped_on_nan = self.model.stop_training and not math.isfinite(loss)
-            self._run.finish(
-                FloatingPointError(f"the loss is {loss}") if stopped_on_nan else None,
-                weights=_trainable_weights(self.model),
-            )
+            self._run.finish(_nan_stop(self.model, logs), weights=_trainable_weights(self.model))
 
     def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Start the run of an evaluation; one inside a fit ends the training part of the epoch."""
-        if self._fitting:
-            with self._run.guard("reading the epoch"):
+        with self._run.guard("beginning the evaluation"):
+            if self._fitting:
                 self._trained = self._training_part()
-            return
-        self._run = self._run.phase("test")
-        self._run.start()
+                return
+            self._run = self._run.phase("test")
+            self._run.start(alive=watch_caller())
 
     def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Record the evaluation, and end its run."""
         if self._fitting:
             return
-        with self._run.guard("reading the evaluation"):
+        with self._run.guard("ending the evaluation"):
             self._run.record(_values(logs), parameters=_parameters(self.model))
             self._run.finish(weights=_trainable_weights(self.model))
 
@@ -178,9 +185,19 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         self._fitting = False
         self._run.finish(error)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy starts from: no model, and no fit under way."""
+        return {**self.__dict__, "_model": None, "params": None, "_fitting": False, "_trained": None}
+
     def _training_part(self) -> tuple[float | None, float]:
         """Return the samples that the epoch has trained on, None where Keras does not say, and the seconds it took."""
         return _samples(self.model), time.monotonic() - self._epoch_began
+
+
+def _nan_stop(model: keras.Model, logs: Mapping[str, Any] | None) -> FloatingPointError | None:
+    """Return an error where the fit has stopped on a loss that is no finite number, as TerminateOnNaN does."""
+    loss = float((logs or {}).get("loss", 0.0))
+    return FloatingPointError(f"the loss is {loss}") if model.stop_training and not math.isfinite(loss) else None
 
 
 def _values(logs: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -4,39 +4,43 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gangplank.core import address as addresses
+from gangplank.core.credentials import PREFIX, Access, access_to, is_exposed
 from gangplank.core.errors import ConfigurationError
 from gangplank.core.page import Page
-from gangplank.core.sinks.pushgateway import Handler, Pushgateway
+from gangplank.core.report import Report
+from gangplank.core.settings import Settings
+from gangplank.core.sinks.pushgateway import Pushgateway
 
 
 class Sink(Protocol):
     """A destination of pages; as text, its address without credentials."""
 
-    def send(self, page: Page) -> None:
-        """Replace what the destination shows of the page's group; called on the thread that sends.
+    def send(self, page: Page, timeout: float) -> None:
+        """Replace what the destination shows of the page's group, within `timeout` seconds; off the training thread.
 
         Raises:
-            DeliveryError: it did not arrive within the sink's own deadline.
+            DeliveryError: it did not arrive.
         """
 
 
-def open_sink(address: str, *, handler: Handler | None, timeout: float) -> Sink:
-    """Return the sink of an address; nothing is connected before the first send.
-
-    Args:
-        address: what the user wrote.
-        handler: sends in our stead, or None.
-        timeout: seconds that a send may take in all.
+def open_sink(settings: Settings, report: Report) -> Sink:
+    """Return the sink of the address in the settings; nothing is connected before the first send.
 
     Raises:
-        ConfigurationError: the address or the handler cannot work, with the cure.
+        ConfigurationError: the handler or the credentials cannot work, with the cure.
     """
-    parsed = addresses.parse(address)
-    if handler is not None and not callable(handler):
-        raise ConfigurationError(
-            f"handler={handler!r}: give a callable, such as prometheus_client's basic_auth_handler"
+    address, handler, credentials = settings.address, settings.handler, settings.credentials
+    if handler is not None:
+        if not callable(handler):
+            raise ConfigurationError(f"handler={handler!r}: give a callable, such as prometheus_client's")
+        if credentials is not None or address.user is not None:
+            raise ConfigurationError("credentials and a handler: the handler is who sends, so give them to it")
+        return Pushgateway(address, handler=handler, access=Access())
+    access = access_to(address, credentials)
+    if access.credentials is not None and is_exposed(address):
+        report.once("exposed", "Credentials go to %s in the clear: use https", address)
+    if access.credentials is None and settings.lost_password:
+        report.once(
+            "lost", "The password for %s was not pickled: set %sHOST, _USERNAME and _PASSWORD here", address, PREFIX
         )
-    if handler is not None and parsed.user is not None:
-        raise ConfigurationError("credentials in the address and a handler: the handler sends, so give them to it")
-    return Pushgateway(parsed, handler=handler, timeout=timeout)
+    return Pushgateway(address, handler=handler, access=access)

@@ -21,7 +21,14 @@ _MOST_ANSWER = 4_096
 
 
 def request(
-    method: str, address: Address, path: str, *, body: bytes, headers: Mapping[str, str], timeout: float
+    method: str,
+    address: Address,
+    path: str,
+    *,
+    body: bytes,
+    headers: Mapping[str, str],
+    timeout: float,
+    tls: ssl.SSLContext | None,
 ) -> tuple[int, str]:
     """Return the status of the answer and the beginning of its text.
 
@@ -32,13 +39,14 @@ def request(
         body: sent as it is.
         headers: beside those that HTTP itself needs.
         timeout: seconds for everything.
+        tls: how to talk TLS, for an https address.
 
     Raises:
         TimeoutError: the deadline passed.
         OSError: no connection, a broken one, or one whose certificate is not trusted.
         http.client.HTTPException: the answer is no HTTP.
     """
-    connection = _Connection(address, time.monotonic() + timeout)
+    connection = _Connection(address, time.monotonic() + timeout, tls if address.scheme == "https" else None)
     try:
         connection.request(method, address.prefix + path, body, dict(headers))
         answer = connection.getresponse()
@@ -50,10 +58,10 @@ def request(
 class _Connection(http.client.HTTPConnection):
     """A connection whose every step has what is left of the deadline."""
 
-    def __init__(self, address: Address, deadline: float) -> None:
+    def __init__(self, address: Address, deadline: float, tls: ssl.SSLContext | None) -> None:
         super().__init__(address.host, address.port)
-        self.default_port = 443 if address.scheme == "https" else 80
-        self._tls = ssl.create_default_context() if address.scheme == "https" else None
+        self.default_port = 443 if tls else 80
+        self._tls = tls
         self._deadline = deadline
 
     def connect(self) -> None:

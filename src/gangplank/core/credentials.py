@@ -1,0 +1,102 @@
+"""Who we are to a gateway, and whom we trust; none of it is ever shown, and the environment's goes to one host only."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import os
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from gangplank.core.address import Address
+from gangplank.core.errors import ConfigurationError
+
+#: Returns user and password for HTTP Basic authentication, or the whole `Authorization` header as text.
+Credentials = Callable[[], tuple[str, str] | str]
+
+PREFIX = "GANGPLANK_PUSHGATEWAY_"
+_LOOPBACK = ("localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a request to one gateway carries.
+
+    Attributes:
+        credentials: called for each push, on the thread that sends; None for nobody.
+        ca_file, cert_file, key_file: PEM files: the authority to trust instead of the system's, and our certificate.
+    """
+
+    credentials: Credentials | None = field(default=None, repr=False)
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = field(default=None, repr=False)
+
+    def headers(self) -> dict[str, str]:
+        """Return the `Authorization` header, where there are credentials."""
+        if self.credentials is None:
+            return {}
+        given = self.credentials()
+        if isinstance(given, str):
+            return {"Authorization": given}
+        user, password = given
+        return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
+
+    @functools.cached_property
+    def tls(self) -> ssl.SSLContext:
+        """How to talk TLS."""
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if self.cert_file:
+            context.load_cert_chain(self.cert_file, self.key_file)
+        return context
+
+
+def access_to(address: Address, credentials: Credentials | None, environment: Mapping[str, str] = os.environ) -> Access:
+    """Return the access to a gateway: what the script says, else what the address says, else the environment.
+
+    The environment's `GANGPLANK_PUSHGATEWAY_USERNAME`, `_PASSWORD`, `_CA_FILE`, `_CERT_FILE` and `_KEY_FILE` are for
+    the host that `GANGPLANK_PUSHGATEWAY_HOST` names (`gateway` or `gateway:9091`), and go nowhere else.
+
+    Raises:
+        ConfigurationError: the credentials are no callable, or the environment names no host or a file that is none.
+    """
+    if credentials is not None and not callable(credentials):
+        raise ConfigurationError("credentials: give a callable that returns (user, password), or the whole header")
+    found = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and value
+    }
+    host = found.pop("host", None)
+    if found and host is None:
+        raise ConfigurationError(
+            f"{PREFIX}{next(iter(found)).upper()} is set, and no {PREFIX}HOST says which host it is for"
+        )
+    if host not in (address.host, f"{address.host}:{address.port}", f"[{address.host}]:{address.port}"):
+        found = {}
+    if credentials is None and address.user is not None:
+        credentials = _Password(address.user, address.password or "")
+    if credentials is None and "username" in found:
+        credentials = _Password(found["username"], found.get("password", ""))
+    access = Access(credentials, found.get("ca_file"), found.get("cert_file"), found.get("key_file"))
+    if address.scheme == "https":
+        try:
+            access.tls  # noqa: B018  now rather than at the first push
+        except OSError as error:
+            raise ConfigurationError(f"{PREFIX}CA_FILE, _CERT_FILE or _KEY_FILE cannot be used: {error}") from error
+    return access
+
+
+def is_exposed(address: Address) -> bool:
+    """Return whether a password would cross a network in the clear."""
+    return address.scheme == "http" and address.host not in _LOOPBACK and not address.host.startswith("127.")
+
+
+@dataclass(frozen=True)
+class _Password:
+    user: str
+    password: str = field(repr=False)
+
+    def __call__(self) -> tuple[str, str]:
+        return self.user, self.password

@@ -1,0 +1,75 @@
+"""What a process does to its runs: it forks, and it ends."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import time
+import weakref
+from typing import Protocol
+
+
+class OpenRun(Protocol):
+    """A run that someone should close."""
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """End it."""
+
+
+class Sender(Protocol):
+    """What may hold pages that have not arrived."""
+
+    @property
+    def flush_timeout(self) -> float:
+        """Seconds that it may be waited for."""
+
+    def hurry(self) -> None:
+        """Try to send them now."""
+
+    def flush_until(self, end: float) -> None:
+        """Wait for them to arrive, up to a moment of the monotonic clock."""
+
+    def renew(self) -> None:
+        """Forget them, and every lock and thread."""
+
+
+class _State:
+    """What there is of both, and whether the process ends."""
+
+    def __init__(self) -> None:
+        self.runs: weakref.WeakSet[OpenRun] = weakref.WeakSet()
+        self.senders: weakref.WeakSet[Sender] = weakref.WeakSet()
+        self.ends = False
+
+
+this = _State()
+
+
+def _end() -> None:
+    """Close the runs that nobody has closed, and try once more to send what has not arrived.
+
+    An exception that nobody caught has ended them, or `sys.exit`. They do not wait one after another: all pages travel
+    at the same time, and are waited for together.
+    """
+    this.ends = True
+    error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None) or SystemExit()
+    for run in list(this.runs):
+        run.finish(error)
+    senders = list(this.senders)
+    for sender in senders:
+        sender.hurry()
+    end = time.monotonic() + max((sender.flush_timeout for sender in senders), default=0.0)
+    for sender in senders:
+        sender.flush_until(end)
+
+
+def _forked() -> None:
+    """Begin anew in a forked child: the runs are the parent's, its threads are gone, its locks may be held for ever."""
+    this.runs.clear()
+    for sender in list(this.senders):
+        sender.renew()
+
+
+atexit.register(_end)
+os.register_at_fork(after_in_child=_forked)
