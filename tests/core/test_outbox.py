@@ -21,6 +21,10 @@ class Source:
     group: str = "train"
     running: bool = True
     newest: int = 0
+    checks: int = 0
+
+    def check(self) -> None:
+        self.checks += 1
 
 
 @dataclass
@@ -207,8 +211,11 @@ def test_a_running_source_beats_with_nothing_new(
     monkeypatch.setattr(outbox, "HEARTBEAT", 0.02)
     source = Source()
     box.wake(source)
+    post.sent.get(timeout=5)
+    assert not source.checks
     for _ in range(3):
         post.sent.get(timeout=5)
+    assert source.checks >= 3
     source.running = False
     box.wake(source)
     eventually(lambda: box._thread is None)  # noqa: SLF001  the end of a thread shows nowhere else

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import logging
 import math
+import pickle
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +20,8 @@ import pytest
 
 import gangplank
 from gangplank import HISTOGRAM_WEIGHT_BUCKETS_0_3, ConfigurationError, DeliveryError, TrainTestExporter
-from reading import samples, value
+from gangplank.core import outbox
+from reading import eventually, samples, value
 from servers import Server, free_port
 
 Data = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
@@ -297,6 +303,77 @@ def test_the_next_evaluation_closes_a_fit_that_an_exception_ended(
     evaluated = model.evaluate(*data, callbacks=[callback], return_dict=True, verbose=0)
     assert value(gateway, "gangplank_run_state", phase="train", state="failed") == 1
     assert value(gateway, "gangplank_test_loss") == evaluated["loss"]
+
+
+def test_a_failed_cell_is_noticed_while_the_process_lives_on(
+    gateway: Server, model: keras.Model, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "HEARTBEAT", 0.05)
+    began, held = threading.Event(), threading.Event()
+
+    class Slow(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 1:
+                began.set()
+                held.wait(30)
+                raise ValueError("mine")
+
+    def cell() -> None:
+        with pytest.raises(ValueError, match="mine"):
+            fit(model, data, exporter(gateway), Slow(), epochs=3)
+
+    thread = threading.Thread(target=cell)
+    thread.start()
+    assert began.wait(30)
+    beat = value(gateway, "gangplank_run_heartbeat_timestamp_seconds") or 0
+    # A slow epoch is no failure: the fit is still on its thread's stack.
+    eventually(lambda: (value(gateway, "gangplank_run_heartbeat_timestamp_seconds") or 0) > beat + 0.2)
+    assert value(gateway, "gangplank_run_state", state="running") == 1
+    held.set()
+    thread.join()
+    eventually(lambda: value(gateway, "gangplank_run_state", state="failed") == 1)
+    assert value(gateway, "gangplank_run_epoch") == 1
+
+
+@pytest.mark.parametrize(
+    ("then", "state"), [("raise ValueError('mine')", "failed"), ("sys.exit(3)", "interrupted")], ids=["error", "exit"]
+)
+def test_a_script_that_dies_in_a_fit_says_so(gateway: Server, then: str, state: str) -> None:
+    code = f"""
+import sys, keras, numpy as np, gangplank
+class Dies(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1: {then}
+model = keras.Sequential([keras.layers.Dense(1)])
+model.compile("sgd", "mse", run_eagerly=True)
+exporter = gangplank.TrainTestExporter({gateway.address!r}, "digits")
+model.fit(np.ones((8, 2)), np.ones((8, 1)), epochs=3, verbose=0, callbacks=[exporter, Dies()])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == (3 if "exit" in then else 1)
+    assert ("ValueError: mine" in done.stderr) == ("mine" in then)
+    assert value(gateway, "gangplank_run_state", state=state) == 1
+    assert value(gateway, "gangplank_train_loss") is not None
+
+
+def copied_by_pickle(callback: TrainTestExporter) -> TrainTestExporter:
+    again = pickle.loads(pickle.dumps(callback))
+    assert isinstance(again, TrainTestExporter)
+    return again
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, copied_by_pickle])
+def test_a_copy_exports_as_the_original_does(gateway: Server, model: keras.Model, data: Data, copied: Any) -> None:
+    original = exporter(gateway, histogram_buckets=[0.0], metrics=["loss"])
+    history = fit(model, data, copied(original), epochs=1)
+    assert value(gateway, "gangplank_train_loss") == history["loss"][-1]
+    assert value(gateway, "gangplank_train_accuracy") is None
+    history = fit(model, data, original, epochs=1)
+    again = copied(original)  # after a fit, too: without the model
+    assert again.model is None
+    evaluated = model.evaluate(*data, callbacks=[again], return_dict=True, verbose=0)
+    assert value(gateway, "gangplank_test_loss") == evaluated["loss"]
+    assert value(gateway, "gangplank_train_loss") == history["loss"][-1]
 
 
 def test_a_fit_that_ends_on_nan_has_failed(gateway: Server, model: keras.Model, data: Data) -> None:

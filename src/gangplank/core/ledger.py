@@ -32,7 +32,7 @@ class Ledger:
         epochs_planned: the epoch count the run is to end with, or None where nobody knows.
         epoch: epochs completed before this run, or None in a phase without epochs.
         report: where renamed and refused metrics are reported.
-        check: looks whether the run still runs, and ends it where it does not; called before each push.
+        check: looks whether the run still runs, and ends it where it does not; called before a heartbeat.
     """
 
     def __init__(

@@ -30,6 +30,9 @@ class Source(Protocol):
     def running(self) -> bool:
         """Whether to send it again every `HEARTBEAT` seconds, with nothing new."""
 
+    def check(self) -> None:
+        """Look whether it still runs; called before it is sent with nothing new."""
+
 
 S = TypeVar("S", bound=Source)
 
@@ -154,7 +157,9 @@ class Outbox(Generic[S]):
 
     def _run(self) -> None:
         while (parcel := self._next_due()) is not None:
-            self._finish(parcel, self._attempt(parcel.source, self._timeout))
+            # With nothing new it only shows that it lives, if it does.
+            beats = parcel.sending == parcel.delivered
+            self._finish(parcel, self._attempt(parcel.source, self._timeout, beats=beats))
 
     def _next_due(self) -> _Parcel[S] | None:
         """Wait for the next parcel to send, and begin it; None, and the thread is over, where nothing is to come."""
@@ -174,8 +179,10 @@ class Outbox(Generic[S]):
         parcel.sending = parcel.version
         parcel.attempts += 1
 
-    def _attempt(self, source: S, timeout: float) -> DeliveryError | None:
+    def _attempt(self, source: S, timeout: float, *, beats: bool = False) -> DeliveryError | None:
         try:
+            if beats:
+                source.check()
             self._send(source, timeout)
         except DeliveryError as error:
             return error

@@ -59,9 +59,9 @@ def _end() -> None:
     senders = list(this.senders)
     for sender in senders:
         sender.hurry()
-    end = time.monotonic() + max((sender.flush_timeout for sender in senders), default=0.0)
+    start = time.monotonic()
     for sender in senders:
-        sender.flush_until(end)
+        sender.flush_until(start + sender.flush_timeout)
 
 
 def _forked() -> None:

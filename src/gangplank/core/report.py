@@ -52,14 +52,16 @@ class Report:
 
     def once(self, cause: str, message: str, *arguments: object) -> None:
         """Warn, the first time that this cause is reported."""
-        if self._is_due(cause, for_seconds=float("inf")) is not None:
-            _warn(message, *arguments)
+        with contextlib.suppress(Exception):  # a report that cannot be made is no reason to end a training
+            if self._is_due(cause, for_seconds=float("inf")) is not None:
+                _warn(message, *arguments)
 
     def trouble(self, cause: str, message: str, *arguments: object) -> None:
         """Warn, at most once a minute for this cause; the next line says how many were not said."""
-        unsaid = self._is_due(cause, for_seconds=QUIET_SECONDS)
-        if unsaid is not None:
-            _warn(f"{message}%s", *arguments, f" ({unsaid} more like it since the last line)" if unsaid else "")
+        with contextlib.suppress(Exception):
+            unsaid = self._is_due(cause, for_seconds=QUIET_SECONDS)
+            if unsaid is not None:
+                _warn(f"{message}%s", *arguments, f" ({unsaid} more like it since the last line)" if unsaid else "")
 
     def recovered(self, message: str, *arguments: object) -> None:
         """Say that a trouble is over."""
@@ -87,5 +89,4 @@ def shown(text: object, limit: int = 500) -> str:
 
 
 def _warn(message: str, *arguments: object) -> None:
-    with contextlib.suppress(Exception):  # a logging set-up that raises is no reason to end a training
-        log.warning(message, *(argument if isinstance(argument, int) else shown(argument) for argument in arguments))
+    log.warning(message, *(argument if isinstance(argument, int) else shown(argument) for argument in arguments))

@@ -20,7 +20,7 @@ from gangplank.core.histogram import WeightCounts, count_weights
 from gangplank.core.info import known_info
 from gangplank.core.ledger import Ledger
 from gangplank.core.naming import check_phase, new_run_name
-from gangplank.core.plugins import hook
+from gangplank.core.plugins import announce, load
 from gangplank.core.report import Report
 from gangplank.core.selection import Selection
 from gangplank.core.settings import Handler, Settings, check_settings, disabled
@@ -110,7 +110,9 @@ class Run:
         self._prepare(settings, check_phase(phase))
 
     def _prepare(self, settings: Settings, phase: str) -> None:
-        known_info()  # now, rather than when the training has begun
+        # Both take their time: now, rather than when the training has begun.
+        known_info()
+        load()
         self._settings = settings
         self._report = Report(raises=not settings.ignore_exceptions)
         self.delivery = Delivery(
@@ -165,8 +167,8 @@ class Run:
         Args:
             epochs: how many epochs the run is to end with, or None where nobody knows.
             epoch: how many epochs are completed already, in a run that resumes.
-            alive: whether the training still goes on; asked with each push, off the training thread, and where it says
-                no, the run has failed. For frameworks that say nothing when an exception ends them.
+            alive: whether the training still goes on; asked with each heartbeat, off the training thread, and where it
+                says no, the run has failed. For frameworks that say nothing when an exception ends them.
         """
         with self.guard("starting the run"):
             if self._ledger is not None or disabled():
@@ -190,7 +192,7 @@ class Run:
                 epoch=epoch if self._phase == "train" else None,
             )
             process.this.runs.add(self)
-            hook.gangplank_run_started(run=self)
+            announce("gangplank_run_started", self)
 
     def begin_epoch(self) -> None:
         """Time the epoch from here; without it, an epoch lasts from one `record` to the next."""
@@ -242,7 +244,7 @@ class Run:
                 weights=self._counted(weights, dropped) if weights is not None and self._weights_due(epoch) else None,
                 dropped=dropped,
             )
-            hook.gangplank_snapshot(run=self, snapshot=snapshot)
+            announce("gangplank_snapshot", self, snapshot=snapshot)
             self._mark = time.monotonic()
 
     def finish(self, error: BaseException | None = None, *, weights: Iterable[npt.ArrayLike] | None = None) -> None:
@@ -255,14 +257,14 @@ class Run:
                 nothing is raised in place of it.
             weights: as for `record`; counted whatever `histogram_freq` says.
         """
-        if not self.open:
-            return
         with self.guard("finishing the run", raises=error is None):
+            if not self.open:
+                return
             if weights is not None:
                 self.record(weights=weights)
             self._selection.report_missing(self._phase)
             process.this.runs.discard(self)
-            hook.gangplank_run_finished(run=self, outcome=Outcome.of(error))
+            announce("gangplank_run_finished", self, outcome=Outcome.of(error))
 
     def __enter__(self) -> Self:
         return self

@@ -38,6 +38,14 @@ class RunView(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What a stranger's plugin gets of a run."""
+
+    group: Group
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """What one call of `Run.record` says. What it leaves out keeps its newest value.
 

@@ -114,9 +114,10 @@ def _connect(host: str, port: int, deadline: float) -> socket.socket:
     addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     error: OSError = OSError(f"{host} has no address")
     for tried, (family, kind, protocol, _, where) in enumerate(addresses):
+        share = _remaining(deadline) / (len(addresses) - tried)
         plain = socket.socket(family, kind, protocol)
         try:
-            plain.settimeout(_remaining(deadline) / (len(addresses) - tried))
+            plain.settimeout(share)
             plain.connect(where)
         except OSError as failed:
             plain.close()

@@ -1,0 +1,129 @@
+"""Faults of our own: whatever breaks inside, wherever, no hook raises, and a strict exporter says what it was."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gangplank import ExportError, Run
+from gangplank.core import (
+    delivery,
+    histogram,
+    info,
+    ledger,
+    naming,
+    observers,
+    outbox,
+    page,
+    plugins,
+    report,
+    run,
+    scalar,
+    selection,
+)
+from gangplank.core.sinks import pushgateway, transport
+from gangplank.testing.gateway import Gateway
+
+ROOMS = (
+    *(delivery, histogram, info, ledger, naming, observers, outbox, page, plugins, report, run, scalar, selection),
+    *(pushgateway, transport),
+)
+# The doors themselves, and what is done before any training.
+NOT_INTERNAL = {
+    *(f"Run.{name}" for name in ("start", "record", "finish", "begin_epoch", "guard", "open", "phase")),
+    *("Report.guard", "Report.once", "Report.trouble", "Report.recovered"),
+    "_DeadlineSocket.close",  # one that fails leaves a socket behind, which the tests report
+}
+
+
+def internals() -> Iterator[tuple[Any, str, str]]:
+    """Yield the owner and the name of each function and method of the core that a running training calls."""
+    for room in ROOMS:
+        for name, found in vars(room).items():
+            if getattr(found, "__module__", None) != room.__name__:
+                continue
+            if isinstance(found, types.FunctionType):
+                yield room, name, f"{room.__name__.rpartition('.')[2]}.{name}"
+            elif inspect.isclass(found):
+                for method, function in vars(found).items():
+                    if isinstance(function, types.FunctionType | property) and f"{name}.{method}" not in NOT_INTERNAL:
+                        yield found, method, f"{name}.{method}"
+
+
+INTERNALS = {label: (owner, name) for owner, name, label in internals() if not label.endswith("__")}
+
+
+class OwnFaultError(Exception):
+    """Nothing that anyone expects."""
+
+
+def broken(error: type[BaseException]) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def break_one(monkeypatch: pytest.MonkeyPatch, label: str, error: type[BaseException]) -> None:
+    owner, name = INTERNALS[label]
+    fault = broken(error)
+    monkeypatch.setattr(owner, name, property(fault) if isinstance(vars(owner)[name], property) else fault)
+
+
+def train(training: Run) -> None:
+    """Go through every hook."""
+    training.start(epochs=2)
+    for epoch in range(2):
+        training.begin_epoch()
+        training.record({"loss": 1, "text": "a", "a/b": 2}, epoch=epoch, weights=[np.ones(3)])
+    training.finish()
+
+
+def test_there_is_something_to_break() -> None:
+    assert {"Ledger.update", "Outbox.wake", "scalar.scalar", "MetricNames.add", "transport.request"} <= INTERNALS.keys()
+    assert len(INTERNALS) > 60
+
+
+@pytest.mark.parametrize("label", INTERNALS)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_no_hook_raises_whatever_breaks(label: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Gateway() as gateway:
+        training = Run(gateway.address, "digits", histogram_buckets=[0.0], flush_timeout=0.1, timeout=1)
+        break_one(monkeypatch, label, OwnFaultError)
+        train(training)
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    "label", ["Ledger.update", "Outbox.wake", "MetricNames.add", "Selection.scalars", "ledger._newest"]
+)
+def test_a_strict_exporter_says_what_broke(label: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Gateway() as gateway:
+        training = Run(gateway.address, "digits", ignore_exceptions=False)
+        break_one(monkeypatch, label, OwnFaultError)
+        with pytest.raises(ExportError, match="OwnFaultError"):
+            train(training)
+        monkeypatch.undo()
+        training.finish(ValueError())
+
+
+@pytest.mark.parametrize("ignore_exceptions", [True, False])
+@pytest.mark.parametrize("label", ["Ledger.update", "Outbox.wake", "Selection.scalars", "histogram.count_weights"])
+def test_what_is_no_exception_passes(label: str, ignore_exceptions: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Gateway() as gateway:
+        training = Run(
+            gateway.address, "digits", histogram_buckets=[0.0], ignore_exceptions=ignore_exceptions, flush_timeout=0.1
+        )
+        if label == "histogram.count_weights":
+            monkeypatch.setattr(run, "count_weights", broken(KeyboardInterrupt))
+        else:
+            break_one(monkeypatch, label, KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(training)
+        monkeypatch.undo()
+        training.finish(KeyboardInterrupt())
