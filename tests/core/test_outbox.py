@@ -134,16 +134,40 @@ def test_attempts_are_ever_further_apart(post: Post, box: Outbox[Source], monkey
     assert time.monotonic() - start >= 0.175
 
 
-def test_a_wake_does_not_cut_a_backoff_short(post: Post, box: Outbox[Source], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wake_does_not_cut_a_backoff_short(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "FIRST_BACKOFF", 30.0)
+    attempted: list[str] = []
+
+    def send(source: Source, timeout: float) -> None:
+        attempted.append(source.group)
+        post.failing = source.group == "bad"
+        post.send(source, timeout)
+
+    box = Outbox(send, to="the post", timeout=5, push_interval=0.3)
+    bad = Source("bad")
+    box.wake(bad)
+    assert box.flush("bad", 5) is not None
+    before = attempted.count("bad")
+    for _ in range(100):
+        box.wake(bad)
+    box.wake(Source("good"))
+    assert box.flush("good", 5) is None  # by now the thread has looked at both
+    assert attempted.count("bad") == before
+
+
+def test_a_flush_ends_with_the_attempt_under_way_where_that_has_the_newest(
+    post: Post, box: Outbox[Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(outbox, "FIRST_BACKOFF", 30.0)
     post.failing = True
-    source = Source()
-    box.wake(source)
-    assert box.flush("train", 5) is not None
-    attempts = post.attempts
-    for _ in range(100):
-        box.wake(source)
-    assert post.attempts == attempts
+    post.gate.clear()
+    box.wake(Source())
+    eventually(lambda: post.attempts)
+    threading.Timer(0.05, post.gate.set).start()
+    error = box.flush("train", 5)
+    assert error is not None
+    assert error.reason == "unreachable"
+    assert post.attempts == 1
 
 
 def test_a_flush_does(post: Post, box: Outbox[Source], monkeypatch: pytest.MonkeyPatch) -> None:

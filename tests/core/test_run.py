@@ -322,6 +322,15 @@ def test_only_the_wanted_metrics_are_exported_and_a_missing_one_is_reported_once
     ]
 
 
+def test_nothing_is_missed_in_a_run_that_ended_before_its_first_epoch(
+    gateway: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Run(gateway.address, "digits", metrics=["loss"])
+    run.start()
+    run.finish(ValueError())
+    assert not caplog.records
+
+
 def test_a_val_metric_is_not_missed_in_an_evaluation(gateway: Server, caplog: pytest.LogCaptureFixture) -> None:
     with Run(gateway.address, "digits", "test", metrics=["loss", "val_loss"]) as run:
         run.record({"loss": 1})
@@ -622,6 +631,11 @@ def test_lenient_logs_what_a_fault_of_ours_was(gateway: Server, caplog: pytest.L
 def test_a_mistake_is_refused_before_any_training(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         Run(**{"address": "gateway:9091", "job": "digits", **options})
+
+
+def test_a_phase_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="a phase is one of train"):
+        Run("gateway:9091", "digits").phase("fit")
 
 
 @pytest.mark.parametrize("off", ["1", "true"])

@@ -65,8 +65,7 @@ def _end() -> None:
 
 
 def _forked() -> None:
-    """Begin anew in a forked child: the runs are the parent's, its threads are gone, its locks may be held for ever."""
-    this.runs.clear()
+    """Begin anew in a forked child: the pages are the parent's, its threads are gone, its locks may be held for ever."""
     for sender in list(this.senders):
         sender.renew()
 

@@ -63,8 +63,7 @@ class Run:
             holds for this very host: `GANGPLANK_PUSHGATEWAY_HOST`, `_USERNAME` and `_PASSWORD` (and `_CA_FILE`,
             `_CERT_FILE`, `_KEY_FILE` for TLS).
 
-    A copy, and one that was pickled, has the same settings and no run. Passwords and handlers stay out of a pickle or
-    are refused by it: let the environment of the other process hold them.
+    A copy has the same settings and no run. A pickle holds no password: the environment of the other process does.
 
     Raises:
         ConfigurationError: an argument that cannot work, with the cure.
@@ -136,7 +135,7 @@ class Run:
         """Return a new run of the same exporter, in this phase (or in the same one, again)."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other._begin(name)
+        other._begin(check_phase(name))
         return other
 
     @property

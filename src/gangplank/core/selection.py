@@ -26,6 +26,7 @@ class Selection:
         self._report = report
         self._raises = raises
         self._missing = set(wanted or ())
+        self._any = False
 
     def scalars(self, metrics: Mapping[str, Any]) -> tuple[dict[str, float], Counter[str]]:
         """Return the wanted metrics as float64, and how many were dropped, by reason.
@@ -33,6 +34,7 @@ class Selection:
         Raises:
             MetricError: a metric cannot be exported, and `raises`.
         """
+        self._any = self._any or bool(metrics)
         values: dict[str, float] = {}
         dropped: Counter[str] = Counter()
         for name, value in metrics.items():
@@ -51,6 +53,6 @@ class Selection:
 
     def report_missing(self, phase: str) -> None:
         """Report wanted metrics that never came; `val_` ones can only come in a fit."""
-        for name in sorted(self._missing):
+        for name in sorted(self._missing if self._any else ()):
             if phase == "train" or not name.startswith("val_"):
                 self._report.once(f"missing {name}", "The metric %s was asked for and never appeared", repr(name))
