@@ -65,7 +65,7 @@ def _end() -> None:
 
 
 def _forked() -> None:
-    """Begin anew in a forked child: the pages are the parent's, its threads are gone, its locks may be held for ever."""
+    """Begin anew in a forked child: what there is is the parent's, its threads are gone, and locks may be held."""
     for sender in list(this.senders):
         sender.renew()
 
