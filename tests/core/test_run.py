@@ -123,6 +123,28 @@ def test_an_epoch_shows_without_anyone_waiting_for_the_end(gateway: Server) -> N
     run.finish()
 
 
+def test_epochs_count_time_and_know_what_is_planned(gateway: Server) -> None:
+    with Run(gateway.address, "digits", histogram_buckets=EDGES) as run:
+        for epoch in run.epochs(5, first=3):
+            run.record({"loss": epoch}, weights={"kernel": np.ones(3)})
+        with run.phase("test") as test:
+            test.record({"accuracy": 0.5})
+    assert value(gateway, "gangplank_run_epochs_planned") == 5
+    assert value(gateway, "gangplank_run_epoch") == 5
+    assert value(gateway, "gangplank_train_loss") == 4
+    assert value(gateway, "gangplank_run_metric_epoch", metric="loss") == 5
+    assert value(gateway, "gangplank_run_epoch_duration_seconds") is not None
+    assert value(gateway, "gangplank_test_accuracy") == 0.5
+    assert value(gateway, "gangplank_run_state", phase="train", state="finished") == 1
+
+
+def test_no_epochs_left_are_no_run(gateway: Server) -> None:
+    trained(gateway)
+    with Run(gateway.address, "digits") as run:
+        assert list(run.epochs(3, first=3)) == []
+    assert value(gateway, "gangplank_train_loss") == 0.375
+
+
 def test_a_metric_keeps_its_newest_value_and_says_which_epoch_it_is_from(gateway: Server) -> None:
     with Run(gateway.address, "digits") as run:
         run.record({"loss": 3, "val_loss": 4}, epoch=0)

@@ -35,7 +35,7 @@ class WeightCounts:
     nonfinite: int
 
 
-def count_weights(arrays: Iterable[npt.ArrayLike], edges: Sequence[float]) -> WeightCounts:
+def count_weights(arrays: Iterable[npt.NDArray[Any]], edges: Sequence[float]) -> WeightCounts:
     """Count weights exactly, array by array and block by block, so that no copy of a model is made.
 
     Args:
@@ -47,7 +47,7 @@ def count_weights(arrays: Iterable[npt.ArrayLike], edges: Sequence[float]) -> We
     """
     tally = _Tally(edges)
     for array in arrays:
-        tally.add(np.asarray(array))
+        tally.add(array)
     return tally.counted()
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
 
-import numpy.typing as npt
-
 from gangplank.core import process
+from gangplank.core.arrays import arrays_of
 from gangplank.core.credentials import Credentials
 from gangplank.core.delivery import Delivery
 from gangplank.core.errors import ExportError
@@ -32,12 +31,14 @@ class Run:
     """What an adapter drives, and what a plain training loop uses directly.
 
         with gangplank.Run("127.0.0.1:9091", "digits") as run:
-            run.start(epochs=3)
-            for epoch in range(3):
-                run.record({"loss": train_one_epoch()}, epoch=epoch)
+            for epoch in run.epochs(20):
+                run.record({"loss": train_one_epoch(net)}, weights=net)
+            with run.phase("test") as test:
+                test.record({"accuracy": evaluate(net)})
 
-    A run is real, and first pushed, when `start` is called (`record` does where nobody has). Its methods return at
-    once: a thread sends. None raises, unless `ignore_exceptions=False`.
+    Without the `with`, a framework that calls back calls `start`, `record` and `finish`. A run is real, and first
+    pushed, when it starts (`epochs` and `record` see to it). Its methods return at once: a thread sends. None raises,
+    unless `ignore_exceptions=False`.
 
     Args:
         address: the Pushgateway: `host:port`, `http://host:port` or `https://user:password@host/prefix`.
@@ -127,6 +128,7 @@ class Run:
     def _begin(self, phase: str) -> None:
         self._phase = phase
         self._ledger: Ledger | None = None
+        self._epoch: int | None = None  # the one under way, inside `epochs`
         self._selection = Selection(
             self._settings.metrics, report=self._report, raises=not self._settings.ignore_exceptions
         )
@@ -193,6 +195,19 @@ class Run:
             process.this.runs.add(self)
             announce("gangplank_run_started", self)
 
+    def epochs(self, total: int, *, first: int = 0) -> Iterator[int]:
+        """Yield the indices of the epochs, from `first` to `total` - 1; counts and times them.
+
+        `record` needs no `epoch=` inside; a run that resumes gives how many epochs are completed as `first`.
+        """
+        if first < total:
+            self.start(epochs=total, epoch=first)
+        for epoch in range(first, total):
+            self._epoch = epoch
+            self.begin_epoch()
+            yield epoch
+        self._epoch = None
+
     def begin_epoch(self) -> None:
         """Time the epoch from here; without it, an epoch lasts from one `record` to the next."""
         self._mark = time.monotonic()
@@ -207,21 +222,22 @@ class Run:
         seconds: float | None = None,
         learning_rates: Mapping[str, float] | None = None,
         parameters: tuple[int, int] | None = None,
-        weights: Iterable[npt.ArrayLike] | None = None,
+        weights: Any = None,
     ) -> None:
         """Export what is known at the end of an epoch, or of an evaluation.
 
         Args:
             metrics: numbers by the framework's names; also 0-d arrays and scalars of any framework. What is no number
                 is dropped, counted and reported once.
-            epoch: the index of the epoch that has ended, from 0; None outside of epochs.
+            epoch: the index of the epoch that has ended, from 0; inside `epochs` it is known; None outside of epochs.
             step: optimizer steps so far.
             samples: samples that the epoch has seen.
             seconds: the time that these took; the epoch's where it is left out.
             learning_rates: by optimizer; a single optimizer's name is "".
             parameters: how many parameters are trainable, and how many are not.
-            weights: the trainable arrays, of any shapes and float dtypes. They are read before `record` returns, and
-                only where a histogram is due.
+            weights: a Keras model, a torch module, a tree of JAX arrays, NumPy arrays or torch tensors of any shapes
+                and float dtypes, pairs of name and array, or an iterable of these. They are read before `record`
+                returns, and only where a histogram is due.
         """
         with self.guard("recording"):
             self.start()
@@ -229,6 +245,8 @@ class Run:
                 return
             if not self.open:
                 raise ExportError("the run has ended: nothing more is recorded in it")
+            if epoch is None and step is None:
+                epoch = self._epoch
             duration = time.monotonic() - self._mark if epoch is not None else None
             values, dropped = self._selection.scalars(metrics or {})
             took = seconds or duration
@@ -246,7 +264,7 @@ class Run:
             announce("gangplank_snapshot", self, snapshot=snapshot)
             self._mark = time.monotonic()
 
-    def finish(self, error: BaseException | None = None, *, weights: Iterable[npt.ArrayLike] | None = None) -> None:
+    def finish(self, error: BaseException | None = None, *, weights: Any = None) -> None:
         """End the run, and wait up to `flush_timeout` for its last values to arrive.
 
         A run that never started, or that has ended, stays as it is.
@@ -285,10 +303,10 @@ class Run:
         frequency = self._settings.histogram_freq
         return self._settings.edges is not None and (epoch is None or (frequency > 0 and (epoch + 1) % frequency == 0))
 
-    def _counted(self, weights: Iterable[npt.ArrayLike], dropped: Counter[str]) -> WeightCounts | None:
+    def _counted(self, weights: Any, dropped: Counter[str]) -> WeightCounts | None:
         """Count the weights; a problem with them costs no metric."""
         with self.guard("counting the weights"):
-            return count_weights(weights, self._settings.edges or ())
+            return count_weights(arrays_of(weights), self._settings.edges or ())
         dropped["weights"] += 1
         return None
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 import keras
-import numpy.typing as npt
 
 from gangplank import Credentials, Handler, Run
 from gangplank.keras.caller import watch_caller
@@ -150,14 +149,14 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
                 seconds=seconds,
                 learning_rates=_learning_rates(self.model),
                 parameters=_parameters(self.model),
-                weights=_trainable_weights(self.model),
+                weights=self.model,
             )
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """End the run, with the weights that the other callbacks left."""
         self._fitting = False
         with self._run.guard("ending the fit"):
-            self._run.finish(_nan_stop(self.model, logs), weights=_trainable_weights(self.model))
+            self._run.finish(_nan_stop(self.model, logs), weights=self.model)
 
     def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Start the run of an evaluation; one inside a fit ends the training part of the epoch."""
@@ -174,7 +173,7 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
             return
         with self._run.guard("ending the evaluation"):
             self._run.record(_values(logs), parameters=_parameters(self.model))
-            self._run.finish(weights=_trainable_weights(self.model))
+            self._run.finish(weights=self.model)
 
     def __enter__(self) -> Self:
         return self
@@ -203,12 +202,6 @@ def _nan_stop(model: keras.Model, logs: Mapping[str, Any] | None) -> FloatingPoi
 def _values(logs: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the logs with the values of Keras' variables in place of these."""
     return {name: value.value if isinstance(value, keras.Variable) else value for name, value in (logs or {}).items()}
-
-
-def _trainable_weights(model: keras.Model) -> Iterator[npt.ArrayLike]:
-    """Yield the trainable variables as NumPy arrays, one at a time, each once."""
-    for variable in _once(model.trainable_variables):
-        yield keras.ops.convert_to_numpy(variable)
 
 
 def _parameters(model: keras.Model) -> tuple[int, int]:
