@@ -105,3 +105,15 @@ def test_a_certificate_that_the_system_trusts_is_accepted(
     port = free_port()
     with pushgateway(tmp_path, f"--web.config.file={config}", "--web.route-prefix=/push", port=port, scheme="https"):
         push(f"https://localhost:{port}/push/")
+
+
+def test_a_token_from_a_file_loses_its_line_break_and_one_that_no_header_holds_is_not_shown(
+    guarded: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    header = "Basic bWU6Y2FuYXJ5\n"  # me:canary
+    with Run(guarded.address, "digits", credentials=lambda: header, ignore_exceptions=False) as run:
+        run.record({"loss": 0.5}, epoch=0)
+    bad = Run(guarded.address, "digits", credentials=lambda: "Bearer can\nary", ignore_exceptions=False)
+    with pytest.raises(DeliveryError, match="the credentials hold what a header cannot") as raised:
+        bad.start()
+    assert "ary" not in f"{raised.value!r} {raised.value.__cause__!r} {raised.value.__context__!r} {caplog.text}"

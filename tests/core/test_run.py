@@ -496,6 +496,29 @@ def test_a_seeded_training_draws_the_same_numbers_with_and_without_us() -> None:
     assert random.getstate() == before
 
 
+def test_a_late_page_never_overwrites_that_of_a_newer_run(tmp_path: Path) -> None:
+    port = free_port()
+    older = Run(f"127.0.0.1:{port}", "digits", run="older")
+    older.record({"loss": 1}, epoch=0)
+    older.finish()
+    with pushgateway(tmp_path, port=port) as gateway:
+        newer = Run(gateway.address, "digits", run="newer", ignore_exceptions=False)
+        newer.record({"loss": 2}, epoch=0)
+        newer.finish()
+        older.delivery.hurry()
+        eventually(lambda: not older.delivery._outbox.undelivered())  # noqa: SLF001  given up, not sent
+        assert value(gateway, "gangplank_train_loss", run="newer") == 2
+
+
+def test_readings_that_are_no_numbers_cost_no_metric(gateway: Server) -> None:
+    with Run(gateway.address, "digits") as run:
+        rates: dict[Any, Any] = {0: 0.5, "bad": None}
+        run.record({"loss": 1}, epoch=0, step="x", learning_rates=rates)  # type: ignore[arg-type]
+    assert value(gateway, "gangplank_train_loss") == 1
+    assert value(gateway, "gangplank_train_learning_rate", optimizer="0") == 0.5
+    assert value(gateway, "gangplank_run_dropped_metrics_total", reason="not_numeric") == 1
+
+
 def test_a_gateway_that_hangs_is_waited_for_once_and_not_long(gateway: Server) -> None:
     run = Run(gateway.address, "digits", flush_timeout=0.3, timeout=30)
     gateway.freeze()
@@ -633,6 +656,13 @@ def test_lenient_logs_what_a_fault_of_ours_was(gateway: Server, caplog: pytest.L
         ({"metrics": "loss"}, r'metrics=\["loss"\]'),
         ({"metrics": [1]}, "metrics holds 1"),
         ({"histogram_buckets": [1, 0]}, "increase strictly"),
+        ({"histogram_buckets": range(151)}, "151 edges"),
+        ({"metrics": 5}, "give a list of names"),
+        ({"grouping_key": ["team"]}, "grouping_key is a list"),
+        ({"timeout": 10**400}, "a day at most"),
+        ({"push_interval": 1e10}, "a day at most"),
+        ({"handler": ("me", "canary")}, "handler= is a tuple"),
+        ({"address": "http://me:1/x@gateway:9091"}, "write '/' as %2F"),
         ({"histogram_freq": -1}, "histogram_freq"),
         ({"histogram_freq": True}, "histogram_freq"),
         ({"handler": "auth"}, "give a callable"),

@@ -58,7 +58,8 @@ def read_request(peer: socket.socket) -> bytes:
 
 def put(address: str, body: bytes = b"x 1\n", timeout: float = 5.0) -> tuple[int, str]:
     parsed = addresses.parse(address)
-    return transport.request("PUT", parsed, "/metrics/job/a", body=body, headers={"X-A": "b"}, timeout=timeout, tls=TLS)
+    tls = TLS if parsed.scheme == "https" else None
+    return transport.request("PUT", parsed, "/metrics/job/a", body=body, headers={"X-A": "b"}, timeout=timeout, tls=tls)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])

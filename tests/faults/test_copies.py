@@ -66,7 +66,7 @@ def test_a_copy_has_the_same_settings_and_a_run_of_its_own(copied: Callable[[Run
         assert run.open == open_
         run.finish()
         [loss] = samples(gateway.metrics(), "gangplank_test_loss", team="vision", run="mine")
-        assert loss.value == (2 if not open_ else 1)  # the run that ended last
+        assert loss.value == 2  # of the newer run, though the older one has ended later
 
 
 def test_a_deepcopy_keeps_credentials_and_a_handler() -> None:
@@ -110,7 +110,7 @@ def test_a_handler_at_the_top_of_a_module_is_pickled() -> None:
 def test_one_that_cannot_be_pickled_is_refused_with_the_cure(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "cloudpickle", raising=False)
     run = Run("127.0.0.1:1", "digits", **{name: lambda *_, **__: ("me", "canary")})  # type: ignore[arg-type]
-    with pytest.raises(ConfigurationError, match=f"{name}=.*lambda.* cannot be pickled: use a function at the top"):
+    with pytest.raises(ConfigurationError, match=f"{name}= is a function that cannot be pickled: use a function at"):
         pickle.dumps(run)
 
 

@@ -249,6 +249,85 @@ def test_one_exporter_serves_fits_and_evaluations_in_any_order(gateway: Server, 
     assert {sample.value for sample in samples(gateway.metrics(), "gangplank_run_state", state="finished")} == {1}
 
 
+class Evaluates(keras.callbacks.Callback):  # type: ignore[misc]
+    """Evaluates at the end of each epoch, with or without an exporter."""
+
+    def __init__(self, data: Data, *callbacks: keras.callbacks.Callback) -> None:
+        super().__init__()
+        self.data = data
+        self.callbacks = list(callbacks)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        x, y = self.data
+        self.model.evaluate(x[:10], y[:10], callbacks=self.callbacks, verbose=0)
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_an_evaluation_inside_a_fit_ends_no_run_and_counts_no_samples(
+    gateway: Server, model: keras.Model, data: Data, watched: bool
+) -> None:
+    callback = exporter(gateway)
+    evaluates = Evaluates(data, callback) if watched else Evaluates(data)
+    history = fit(model, data, evaluates, callback, epochs=2)
+    assert value(gateway, "gangplank_train_loss") == history["loss"][-1]
+    assert value(gateway, "gangplank_run_epoch") == 2
+    assert value(gateway, "gangplank_run_state", phase="train", state="finished") == 1
+    assert value(gateway, "gangplank_test_loss") is None
+    # Unwatched, the count was begun anew, and nobody knows.
+    assert (value(gateway, "gangplank_run_samples_per_second") is not None) == watched
+
+
+class OwnTraining(keras.Sequential):  # type: ignore[misc]
+    """A model with a train step of its own, as GANs have: neither Keras' optimizer nor its loss is used."""
+
+    def train_step(self, *_: Any) -> dict[str, Any]:
+        return {"loss": np.array([0.25, 0.75]), "g_loss": 0.5}
+
+
+def test_a_train_step_of_ones_own_is_not_described_by_what_it_does_not_use(gateway: Server) -> None:
+    model = OwnTraining([keras.layers.Input((8,)), keras.layers.Dense(3)])
+    model.compile("adam", "mse", run_eagerly=True)
+    model.stop_training = True
+    callback = exporter(gateway)
+    callback.set_model(model)
+    callback.set_params({"epochs": 1})
+    callback.on_train_begin()
+    callback.on_epoch_begin(0)
+    callback.on_epoch_end(0, model.train_step())
+    callback.on_train_end(model.train_step())
+    assert value(gateway, "gangplank_train_g_loss") == 0.5
+    assert value(gateway, "gangplank_run_state", state="finished") == 1
+    for name in ("gangplank_train_learning_rate", "gangplank_run_step", "gangplank_run_samples_per_second"):
+        assert value(gateway, name) is None
+
+
+@pytest.mark.parametrize("broken", ["_samples", "_steps", "_learning_rates", "_parameters", "_stopped_on_nan"])
+def test_what_cannot_be_read_of_a_model_costs_nothing_else(
+    gateway: Server, model: keras.Model, data: Data, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("odd model")
+
+    monkeypatch.setattr(f"gangplank.keras.exporter.{broken}", fail)
+    history = fit(model, data, exporter(gateway, histogram_buckets=[0.0]), epochs=2)
+    assert value(gateway, "gangplank_train_loss") == history["loss"][-1]
+    assert value(gateway, "gangplank_train_model_weights_count") is not None
+    assert value(gateway, "gangplank_run_state", state="finished") == 1
+
+
+@pytest.mark.parametrize("broken", ["watch_caller", "_values"])
+def test_no_hook_raises_whatever_breaks(
+    model: keras.Model, data: Data, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(f"gangplank.keras.exporter.{broken}", fail)
+    callback = TrainTestExporter(f"127.0.0.1:{free_port()}", "digits")
+    fit(model, data, callback, epochs=1, validation_data=data)
+    model.evaluate(*data, callbacks=[callback], verbose=0)
+
+
 def test_predicting_is_no_run(gateway: Server, model: keras.Model, data: Data) -> None:
     model.predict(data[0], callbacks=[exporter(gateway)], verbose=0)
     assert "gangplank_" not in gateway.metrics()
@@ -362,7 +441,7 @@ def copied_by_pickle(callback: TrainTestExporter) -> TrainTestExporter:
     return again
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, copied_by_pickle])
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, copied_by_pickle])
 def test_a_copy_exports_as_the_original_does(gateway: Server, model: keras.Model, data: Data, copied: Any) -> None:
     original = exporter(gateway, histogram_buckets=[0.0], metrics=["loss"])
     history = fit(model, data, copied(original), epochs=1)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import urllib.request
 from collections import defaultdict
+from http.client import HTTPException
 
 from prometheus_client.parser import text_string_to_metric_families
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from gangplank.core.address import parse
 from gangplank.core.errors import GangplankError
 from gangplank.core.naming import PHASES
+from gangplank.core.report import shown
 
 _WIDEST_BAR = 40
 # For rules rather than for readers, or said by another row.
@@ -27,10 +30,10 @@ def fetch(address: str, path: str) -> str:
     """
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://{address}{path}", timeout=5) as answer:
+        with opener.open(f"{parse(address)}{path}", timeout=5) as answer:
             text: str = answer.read().decode()
-    except OSError as error:
-        raise GangplankError(f"no gateway answers on {address}: {error}") from error
+    except (OSError, HTTPException, UnicodeDecodeError) as error:
+        raise GangplankError(f"no gateway answers on {address}: {shown(error)}") from error
     return text
 
 
@@ -108,11 +111,11 @@ class Holdings:
 
     def _state(self, phase: str) -> str:
         states = [labels["state"] for labels, value in self._held[phase].get("run_state", []) if value]
-        return ", ".join(states)
+        return shown(", ".join(states))
 
 
 def _shown(name: str, labels: dict[str, str]) -> str:
     """Return what a row is called: the name, with the labels that tell samples of one run apart."""
     others = ", ".join(f'{label}="{value}"' for label, value in labels.items() if label not in _IDENTITY)
     prefix = "" if name.startswith("run_") else "<phase>_"
-    return f"{prefix}{name}{{{others}}}" if others else f"{prefix}{name}"
+    return shown(f"{prefix}{name}{{{others}}}" if others else f"{prefix}{name}")

@@ -44,8 +44,8 @@ class Address:
         return f"{self.scheme}://{host}{port}{self.prefix}"
 
 
-def parse(text: str | Address) -> Address:
-    """Return the address that a user wrote; one that has been read already stays as it is.
+def parse(text: str) -> Address:
+    """Return the address that a user wrote.
 
     Args:
         text: `host:port`, `http://host:port`, `https://user:password@host/prefix`; IPv6 in brackets; with or without a
@@ -54,8 +54,6 @@ def parse(text: str | Address) -> Address:
     Raises:
         ConfigurationError: it is no such address; the message shows it without what stands before an `@`.
     """
-    if isinstance(text, Address):
-        return text
     if not isinstance(text, str):
         raise ConfigurationError(f"the gateway's address is a {type(text).__name__}: {_CURE}")
     shown = re.sub(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)?.*@", r"\1***@", text, flags=re.DOTALL)
@@ -69,6 +67,8 @@ def parse(text: str | Address) -> Address:
         raise ConfigurationError(f"{shown!r}: the scheme {parts.scheme!r} is not known: {_CURE}")
     if parts is None or not host or any(char.isspace() or not char.isprintable() for char in text):
         raise ConfigurationError(f"{shown!r} is no address: {_CURE}")
+    if "@" in parts.path:
+        raise ConfigurationError(f"{shown!r}: in a user or a password write '/' as %2F, '@' as %40: {_CURE}")
     if parts.query or parts.fragment:
         raise ConfigurationError(f"{shown!r}: an address has no '?' and no '#': {_CURE}")
     if port is None and not with_scheme:

@@ -13,13 +13,15 @@ from gangplank.core.scalar import scalar
 HISTOGRAM_WEIGHT_BUCKETS_0_3 = tuple(edge / 100 for edge in range(-30, 31, 5))
 #: 21 edges, -1.0 to 1.0 by 0.1; each the float that one would type.
 HISTOGRAM_WEIGHT_BUCKETS_1_0 = tuple(edge / 10 for edge in range(-10, 11))
+# Of a page's 2,000 series.
+MOST_EDGES = 150
 
 
 def edges_of(buckets: Iterable[float]) -> tuple[float, ...]:
     """Return the edges as float64, in order.
 
     Args:
-        buckets: finite numbers, strictly increasing, at least one. The bucket up to +Inf is always added.
+        buckets: finite numbers, strictly increasing, 1 to 150 of them. The bucket up to +Inf is always added.
 
     Raises:
         ConfigurationError: they are something else.
@@ -34,6 +36,10 @@ def edges_of(buckets: Iterable[float]) -> tuple[float, ...]:
         ) from None
     if not given:
         raise ConfigurationError("histogram_buckets is empty: give at least one edge, or leave it out for no histogram")
+    if len(given) > MOST_EDGES:
+        raise ConfigurationError(
+            f"histogram_buckets has {len(given)} edges: each is a series, so give {MOST_EDGES} at most"
+        )
     edges: list[float] = []
     for edge in given:
         try:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import base64
 import functools
+import ipaddress
 import os
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gangplank.core.address import Address
-from gangplank.core.errors import ConfigurationError
+from gangplank.core.errors import ConfigurationError, DeliveryError
 
 #: Returns user and password for HTTP Basic authentication, or the whole `Authorization` header as text.
 Credentials = Callable[[], tuple[str, str] | str]
 
 PREFIX = "GANGPLANK_PUSHGATEWAY_"
-_LOOPBACK = ("localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,13 @@ class Access:
         if self.credentials is None:
             return {}
         given = self.credentials()
-        if isinstance(given, str):
-            return {"Authorization": given}
-        user, password = given
-        return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
+        if not isinstance(given, str):
+            user, password = given
+            return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
+        header = given.strip()  # a token read from a file ends with a line break
+        if not header.isascii() or not header.isprintable():
+            raise DeliveryError("the credentials hold what a header cannot", "internal")
+        return {"Authorization": header}
 
     @functools.cached_property
     def tls(self) -> ssl.SSLContext:
@@ -73,7 +76,11 @@ def access_to(address: Address, credentials: Credentials | None, environment: Ma
         raise ConfigurationError(
             f"{PREFIX}{next(iter(found)).upper()} is set, and no {PREFIX}HOST says which host it is for"
         )
-    if host not in (address.host, f"{address.host}:{address.port}", f"[{address.host}]:{address.port}"):
+    if host is None or host.lower() not in (
+        address.host,
+        f"{address.host}:{address.port}",
+        f"[{address.host}]:{address.port}",
+    ):
         found = {}
     if credentials is None and address.user is not None:
         credentials = _Password(address.user, address.password or "")
@@ -90,7 +97,12 @@ def access_to(address: Address, credentials: Credentials | None, environment: Ma
 
 def is_exposed(address: Address) -> bool:
     """Return whether a password would cross a network in the clear."""
-    return address.scheme == "http" and address.host not in _LOOPBACK and not address.host.startswith("127.")
+    if address.scheme != "http" or address.host == "localhost":
+        return False
+    try:
+        return not ipaddress.ip_address(address.host).is_loopback
+    except ValueError:  # a name
+        return True
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class ExportedRun(Protocol):
 @hookimpl(tryfirst=True)
 def gangplank_run_started(run: ExportedRun) -> None:
     """Show that the run has begun, and what is planned."""
-    run.delivery.push(run.ledger)
+    run.delivery.begin(run.ledger)
 
 
 @hookimpl(tryfirst=True)

@@ -42,7 +42,8 @@ def known_info() -> dict[str, str]:
         # In Kubernetes, a pod's name is its host name.
         "pod": socket.gethostname() if "KUBERNETES_SERVICE_HOST" in os.environ else "",
     }
-    return {name: value for name, value in known.items() if value}
+    # The environment may hold bytes that are no UTF-8.
+    return {name: value.encode(errors="replace").decode() for name, value in known.items() if value}
 
 
 def _owner() -> str:
@@ -55,7 +56,10 @@ def _owner() -> str:
 def _script_folder() -> Path:
     """Return the folder of the program that runs, or the current one in a notebook."""
     path = getattr(sys.modules.get("__main__"), "__file__", None)
-    return Path(path).resolve().parent if path else Path.cwd()
+    try:
+        return Path(path).resolve().parent if path else Path.cwd()
+    except OSError:  # a folder that is gone
+        return Path("/")
 
 
 def _git_commit(folder: Path) -> str:
@@ -63,7 +67,8 @@ def _git_commit(folder: Path) -> str:
     for parent in (folder, *folder.parents):
         if (parent / ".git").exists():
             with contextlib.suppress(OSError, ValueError):
-                return _head(parent / ".git")
+                commit = _head(parent / ".git")
+                return commit if _COMMIT.fullmatch(commit) else ""
             break
     return ""
 

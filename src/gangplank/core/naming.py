@@ -155,8 +155,10 @@ def check_labels(what: str, labels: Mapping[str, object] | None, *, reserved: It
         ConfigurationError: a name that is not legal, or that is reserved (`RESERVED_LABELS`, names that begin with
             `__`, and `reserved`), or a value that is empty or no valid UTF-8.
     """
+    if labels is not None and not isinstance(labels, Mapping):
+        raise ConfigurationError(f"{what} is a {type(labels).__name__}: give a dict of label names and values")
     checked = {}
-    for name, value in dict(labels or {}).items():
+    for name, value in (labels or {}).items():
         if not isinstance(name, str) or not _LABEL.fullmatch(name):
             raise ConfigurationError(f"{what}: {name!r} is no label name: it must match {_LABEL.pattern}")
         if name.startswith("__"):

@@ -100,7 +100,8 @@ class Outbox(Generic[S]):
                 soonest = time.monotonic() if at_once else parcel.begun_at + self._push_interval
                 parcel.due = min(parcel.due, soonest)
             self._changed.notify_all()
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = None
                 thread = threading.Thread(target=self._run, name="gangplank-outbox", daemon=True)
                 with contextlib.suppress(RuntimeError):  # the interpreter shuts down
                     thread.start()
@@ -152,7 +153,7 @@ class Outbox(Generic[S]):
             remaining = end - time.monotonic()
             if remaining <= 0:
                 return DeliveryError(f"{self._to} took nothing within {timeout:.1f} s", "timeout")
-            self._changed.wait(remaining)
+            self._changed.wait(min(remaining, HEARTBEAT))
         return None
 
     def _run(self) -> None:
@@ -170,7 +171,7 @@ class Outbox(Generic[S]):
                 if parcel.urgent or parcel.due <= now:
                     self._begin(parcel)
                     return parcel
-                self._changed.wait(parcel.due - now)
+                self._changed.wait(min(parcel.due - now, HEARTBEAT))
             self._thread = None
             return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 import time
@@ -55,13 +56,16 @@ def _end() -> None:
     this.ends = True
     error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None) or SystemExit()
     for run in list(this.runs):
-        run.finish(error)
+        with contextlib.suppress(Exception):
+            run.finish(error)
     senders = list(this.senders)
     for sender in senders:
-        sender.hurry()
+        with contextlib.suppress(Exception):
+            sender.hurry()
     start = time.monotonic()
     for sender in senders:
-        sender.flush_until(start + sender.flush_timeout)
+        with contextlib.suppress(Exception):
+            sender.flush_until(start + sender.flush_timeout)
 
 
 def _forked() -> None:

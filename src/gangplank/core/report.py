@@ -61,7 +61,8 @@ class Report:
         with contextlib.suppress(Exception):
             unsaid = self._is_due(cause, for_seconds=QUIET_SECONDS)
             if unsaid is not None:
-                _warn(f"{message}%s", *arguments, f" ({unsaid} more like it since the last line)" if unsaid else "")
+                more = f" ({unsaid} more like it since the last line)" if unsaid else ""
+                _warn(message + more, *arguments)
 
     def recovered(self, message: str, *arguments: object) -> None:
         """Say that a trouble is over."""

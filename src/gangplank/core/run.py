@@ -26,6 +26,9 @@ from gangplank.core.settings import Handler, Settings, check_settings, disabled
 from gangplank.core.sinks import open_sink
 from gangplank.core.snapshot import Group, Outcome, Snapshot
 
+# How often, and how many seconds apart, a training must seem to be over until it is believed.
+_LOOKS, _BETWEEN_LOOKS = 3, 0.05
+
 
 class Run:
     """What an adapter drives, and what a plain training loop uses directly.
@@ -220,7 +223,7 @@ class Run:
         step: int | None = None,
         samples: float | None = None,
         seconds: float | None = None,
-        learning_rates: Mapping[str, float] | None = None,
+        learning_rates: Mapping[Any, Any] | None = None,
         parameters: tuple[int, int] | None = None,
         weights: Any = None,
     ) -> None:
@@ -233,7 +236,7 @@ class Run:
             step: optimizer steps so far.
             samples: samples that the epoch has seen.
             seconds: the time that these took; the epoch's where it is left out.
-            learning_rates: by optimizer; a single optimizer's name is "".
+            learning_rates: by optimizer or parameter group; a single optimizer's name is "".
             parameters: how many parameters are trainable, and how many are not.
             weights: a Keras model, a torch module, a tree of JAX arrays, NumPy arrays or torch tensors of any shapes
                 and float dtypes, pairs of name and array, or an iterable of these. They are read before `record`
@@ -244,22 +247,26 @@ class Run:
             if self._ledger is None:  # disabled, or it could not start
                 return
             if not self.open:
-                raise ExportError("the run has ended: nothing more is recorded in it")
+                raise ExportError("the run has ended, or belongs to another process: nothing more is recorded in it")
             if epoch is None and step is None:
                 epoch = self._epoch
             duration = time.monotonic() - self._mark if epoch is not None else None
             values, dropped = self._selection.scalars(metrics or {})
+            position = None
+            with self.guard("reading the step"):
+                position = None if step is None else int(step)
+            rates, dropped_rates = self._selection.all_scalars(learning_rates or {})
             took = seconds or duration
             snapshot = Snapshot(
                 values,
                 epoch=None if epoch is None else epoch + 1,
-                step=step,
+                step=position,
                 epoch_duration=duration,
                 samples_per_second=samples / took if samples and took else None,
-                learning_rates=learning_rates or {},
+                learning_rates=rates,
                 parameters=parameters,
                 weights=self._counted(weights, dropped) if weights is not None and self._weights_due(epoch) else None,
-                dropped=dropped,
+                dropped=dropped + dropped_rates,
             )
             announce("gangplank_snapshot", self, snapshot=snapshot)
             self._mark = time.monotonic()
@@ -311,9 +318,12 @@ class Run:
         return None
 
     def _check(self) -> None:
-        """Notice that the training has ended without saying so."""
-        if self._alive is not None and self.open and not self._alive():
-            self.finish(RuntimeError("the training is over, and nobody said how it ended"))
+        """Notice that the training has ended without saying so; one look may err, several do not."""
+        for _ in range(_LOOKS):
+            if self._alive is None or not self.open or self._alive():
+                return
+            time.sleep(_BETWEEN_LOOKS)
+        self.finish(RuntimeError("the training is over, and nobody said how it ended"))
 
     # A copy has the same settings, an outbox of its own, and no run.
 

@@ -20,23 +20,24 @@ def scalar(value: Any) -> float:
     if type(value) is float:  # by far the most frequent
         return value
     kind = type(value).__name__
-    dtype = getattr(value, "dtype", None)
-    # float() would read text and drop imaginary parts.
-    if (
-        isinstance(value, str | bytes | bytearray)
-        or not hasattr(type(value), "__float__")
-        or getattr(dtype, "kind", "f") in "USOMm"
-        or "complex" in str(dtype)
-    ):
-        raise MetricError(f"a {kind} is no number", "not_numeric")
     try:
-        shape = tuple(getattr(value, "shape", ()))
+        dtype = getattr(value, "dtype", None)
+        # float() would read text and drop imaginary parts.
+        number = (
+            hasattr(type(value), "__float__")
+            and not isinstance(value, str | bytes | bytearray)
+            and getattr(dtype, "kind", "f") not in "USOMm"
+            and "complex" not in str(dtype)
+        )
+        shape = tuple(getattr(value, "shape", ())) if number else ()
         # torch warns where a tensor that requires a gradient becomes a number.
-        number = None if shape else float(value.detach() if hasattr(value, "detach") else value)
+        found = float(value.detach() if hasattr(value, "detach") else value) if number and not shape else None
     except OverflowError:
         raise MetricError(f"a {kind} too large for a float64", "too_large") from None
     except Exception as error:  # whatever a framework's type raises, the value is no number
         raise MetricError(f"a {kind} is no number: {error}", "not_numeric") from error
-    if number is None:
+    if shape:
         raise MetricError(f"an array of shape {shape} is no single number", "not_numeric")
-    return number
+    if found is None:
+        raise MetricError(f"a {kind} is no number", "not_numeric")
+    return found

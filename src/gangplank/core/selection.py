@@ -51,6 +51,18 @@ class Selection:
                 self._report.once(f"drop {name!r:.200}", "The metric %s is not exported: %s", f"{name!r:.200}", error)
         return values, dropped
 
+    def all_scalars(self, numbers: Mapping[Any, Any]) -> tuple[dict[str, float], Counter[str]]:
+        """Return numbers that were not selected, by name; one that is none is dropped, counted and reported."""
+        values: dict[str, float] = {}
+        dropped: Counter[str] = Counter()
+        for name, value in numbers.items():
+            try:
+                values[str(name)] = scalar(value)
+            except MetricError as error:
+                dropped[error.reason] += 1
+                self._report.once(f"drop rate {name!r:.200}", "The learning rate %s is not exported: %s", name, error)
+        return values, dropped
+
     def report_missing(self, phase: str) -> None:
         """Report wanted metrics that never came; `val_` ones can only come in a fit."""
         for name in sorted(self._missing if self._any else ()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import pickle
 import sys
@@ -17,6 +16,8 @@ from gangplank.core.credentials import Credentials
 from gangplank.core.errors import ConfigurationError
 from gangplank.core.info import INFO_LABELS
 from gangplank.core.naming import check_labels, check_value
+
+_LONGEST = 86_400.0
 
 
 class Handler(Protocol):
@@ -117,12 +118,16 @@ def disabled() -> bool:
 
 def _seconds(what: str, seconds: float, *, zero: bool = False) -> float:
     """Return a number of seconds that is finite and above zero (or zero, where that means something)."""
-    if not isinstance(seconds, Real) or not math.isfinite(seconds) or seconds < 0 or (seconds == 0 and not zero):
-        raise ConfigurationError(f"{what}={seconds!r}: give seconds, {'zero or more' if zero else 'more than zero'}")
+    if not isinstance(seconds, Real) or not 0 <= seconds <= _LONGEST or (seconds == 0 and not zero):
+        raise ConfigurationError(
+            f"{what}={seconds!r:.50}: give seconds, {'zero or more' if zero else 'more than zero'}, a day at most"
+        )
     return float(seconds)
 
 
 def _metric_names(metrics: Iterable[str]) -> frozenset[str]:
+    if not isinstance(metrics, Iterable):
+        raise ConfigurationError(f'metrics={metrics!r}: give a list of names, such as metrics=["loss"]')
     if isinstance(metrics, str):
         raise ConfigurationError(f'metrics={metrics!r}: give a list of names, such as metrics=["{metrics}"]')
     names = list(metrics)
@@ -143,9 +148,9 @@ def _frequency(histogram_freq: int) -> int:
 def _check_picklable(name: str, given: object) -> None:
     try:
         pickle.dumps(given)
-    except Exception as error:
+    except Exception:  # noqa: BLE001  picklers raise anything; what they say may show a password
         if "cloudpickle" in sys.modules:  # which may be who pickles, and can do more
             return
         raise ConfigurationError(
-            f"{name}={given!r} cannot be pickled: use a function at the top of a module, or a functools.partial of one"
-        ) from error
+            f"{name}= is a {type(given).__name__} that cannot be pickled: use a function at the top of a module"
+        ) from None

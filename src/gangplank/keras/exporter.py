@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import keras
 
 from gangplank import Credentials, Handler, Run
 from gangplank.keras.caller import watch_caller
+
+T = TypeVar("T")
 
 # A float32 metric counts samples exactly up to here.
 _MOST_SAMPLES = 2**24
@@ -111,68 +114,77 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
             flush_timeout=flush_timeout,
             credentials=credentials,
         )
-        self._fitting = False
+        self._goes_on: Callable[[], bool] | None = None  # whether the fit under way is; None outside of fits
         self._epoch_began = 0.0
-        # Samples and seconds of the epoch's training part, once its validation has begun.
-        self._trained: tuple[float | None, float] | None = None
+        # Of the epoch, once its validation has begun.
+        self._training: _TrainingPart | None = None
 
     def set_params(self, params: dict[str, Any]) -> None:
         """Keras begins a fit or an evaluation: one that is still open ended with an exception."""
         super().set_params(params)
-        self._fitting = False
-        self._run.finish(RuntimeError("the fit or evaluation before did not come to its end"))
+        with self._run.guard("looking whether a fit goes on"):
+            if self._goes_on is not None and self._goes_on():
+                return  # another callback evaluates inside the fit
+            self._goes_on = None
+            self._run.finish(RuntimeError("the fit or evaluation before did not come to its end"))
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """A fit begins; its run does with the first epoch, since a fit may have none left to do."""
         with self._run.guard("beginning the fit"):
-            self._fitting = True
-            self._run = self._run.phase("train")
+            self._goes_on = watch_caller()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Start the run, in the first epoch."""
         with self._run.guard("beginning the epoch"):
             if not self._run.open:
-                self._run.start(epochs=self.params.get("epochs"), epoch=epoch, alive=watch_caller())
+                self._run = self._run.phase("train")
+                self._run.start(epochs=self.params.get("epochs"), epoch=epoch, alive=self._goes_on)
             self._run.begin_epoch()
             self._epoch_began = time.monotonic()
-            self._trained = None
+            self._training = None
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Record the epoch."""
+        if not self._run.open:
+            return
         with self._run.guard("recording the epoch"):
-            samples, seconds = self._trained or self._training_part()
+            part = self._training or self._training_part()
+            # Who evaluated in between has begun the count anew: then it is not the count of this loss.
+            counted = part is not None and part.loss is not None and part.loss == _loss(logs)
             self._run.record(
                 _values(logs),
                 epoch=epoch,
-                step=_steps(self.model),
-                samples=samples,
-                seconds=seconds,
-                learning_rates=_learning_rates(self.model),
-                parameters=_parameters(self.model),
+                step=self._read("the step", _steps),
+                samples=part.samples if part and counted else None,
+                seconds=part.seconds if part else None,
+                learning_rates=self._read("the learning rate", _learning_rates),
+                parameters=self._read("the parameters", _parameters),
                 weights=self.model,
             )
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """End the run, with the weights that the other callbacks left."""
-        self._fitting = False
+        self._goes_on = None
         with self._run.guard("ending the fit"):
-            self._run.finish(_nan_stop(self.model, logs), weights=self.model)
+            stopped_on_nan = self._read("the loss", lambda model: _stopped_on_nan(model, logs))
+            error = FloatingPointError("the loss is not finite") if stopped_on_nan else None
+            self._run.finish(error, weights=self.model)
 
     def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Start the run of an evaluation; one inside a fit ends the training part of the epoch."""
         with self._run.guard("beginning the evaluation"):
-            if self._fitting:
-                self._trained = self._training_part()
+            if self._goes_on is not None:
+                self._training = self._training or self._training_part()
                 return
             self._run = self._run.phase("test")
             self._run.start(alive=watch_caller())
 
     def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Record the evaluation, and end its run."""
-        if self._fitting:
+        if self._goes_on is not None or not self._run.open:
             return
         with self._run.guard("ending the evaluation"):
-            self._run.record(_values(logs), parameters=_parameters(self.model))
+            self._run.record(_values(logs), parameters=self._read("the parameters", _parameters))
             self._run.finish(weights=self.model)
 
     def __enter__(self) -> Self:
@@ -181,22 +193,46 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._fitting = False
+        self._goes_on = None
         self._run.finish(error)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy starts from: no model, and no fit under way."""
-        return {**self.__dict__, "_model": None, "params": None, "_fitting": False, "_trained": None}
+        return {**self.__dict__, "_model": None, "params": None, "_goes_on": None, "_training": None}
 
-    def _training_part(self) -> tuple[float | None, float]:
-        """Return the samples that the epoch has trained on, None where Keras does not say, and the seconds it took."""
-        return _samples(self.model), time.monotonic() - self._epoch_began
+    def __copy__(self) -> TrainTestExporter:
+        return copy.deepcopy(self)
+
+    def _read(self, what: str, read: Callable[[keras.Model], T]) -> T | None:
+        """Return what can be read from the model; a problem with one thing costs no other."""
+        with self._run.guard(f"reading {what}"):
+            return read(self.model)
+        return None
+
+    def _training_part(self) -> _TrainingPart | None:
+        seconds = time.monotonic() - self._epoch_began
+        samples, loss = self._read("the samples", _samples) or (None, None)
+        return _TrainingPart(samples, loss, seconds)
 
 
-def _nan_stop(model: keras.Model, logs: Mapping[str, Any] | None) -> FloatingPointError | None:
-    """Return an error where the fit has stopped on a loss that is no finite number, as TerminateOnNaN does."""
-    loss = float((logs or {}).get("loss", 0.0))
-    return FloatingPointError(f"the loss is {loss}") if model.stop_training and not math.isfinite(loss) else None
+class _TrainingPart(NamedTuple):
+    """An epoch without its validation: how many samples it trained on, with what mean loss, in how many seconds."""
+
+    samples: float | None
+    loss: float | None
+    seconds: float
+
+
+def _stopped_on_nan(model: keras.Model, logs: Mapping[str, Any] | None) -> bool:
+    """Return whether the fit has stopped on a loss that is no finite number, as TerminateOnNaN does."""
+    loss = _loss(logs)
+    return bool(model.stop_training) and loss is not None and not math.isfinite(loss)
+
+
+def _loss(logs: Mapping[str, Any] | None) -> float | None:
+    """Return the loss that Keras logs, as the Python number it makes of it; None for what is none."""
+    loss = (logs or {}).get("loss")
+    return loss if isinstance(loss, int | float) else None
 
 
 def _values(logs: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -217,26 +253,38 @@ def _once(variables: Iterable[Any]) -> Iterable[Any]:
     return {id(variable): variable for variable in variables}.values()
 
 
-def _learning_rates(model: keras.Model) -> dict[str, float]:
-    optimizer = getattr(model, "optimizer", None)
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # the loss scaling of mixed precision
+def _learning_rates(model: keras.Model) -> dict[str, Any]:
+    optimizer = _optimizer(model)
     if optimizer is None:
         return {}
     several = getattr(optimizer, "optimizers", None)
     if several is None:
-        return {"": float(optimizer.learning_rate)}
-    return {str(index): float(one.learning_rate) for index, one in enumerate(several)}
+        return {"": optimizer.learning_rate}
+    return {str(index): one.learning_rate for index, one in enumerate(several)}
 
 
 def _steps(model: keras.Model) -> int | None:
-    iterations = getattr(getattr(model, "optimizer", None), "iterations", None)
+    iterations = getattr(_optimizer(model), "iterations", None)
     return None if iterations is None else int(iterations)
 
 
-def _samples(model: keras.Model) -> float | None:
-    """Return how many samples the epoch has seen so far: the weight of Keras' own running mean of the loss."""
-    for metric in model.metrics:
-        if metric.name == "loss" and isinstance(metric, keras.metrics.Mean):
-            samples = float(metric.count)
-            return samples if str(metric.count.dtype) in ("float32", "float64") and samples < _MOST_SAMPLES else None
-    return None
+def _optimizer(model: keras.Model) -> Any:
+    """Return the optimizer that trains the model; None where a train step of the user's own has others."""
+    optimizer = getattr(model, "optimizer", None)
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # the loss scaling of mixed precision
+    iterations = getattr(optimizer, "iterations", None)
+    return None if iterations is not None and int(iterations) == 0 else optimizer
+
+
+def _samples(model: keras.Model) -> tuple[float, float] | None:
+    """Return how many samples the epoch has seen so far, and their mean loss.
+
+    Keras' own running mean of the loss knows: its weight is the samples, where Keras' own train step updates it.
+    """
+    tracker = getattr(model, "_loss_tracker", None)
+    if not isinstance(tracker, keras.metrics.Mean) or not type(model).train_step.__module__.startswith("keras."):
+        return None
+    samples = float(tracker.count)
+    if str(tracker.count.dtype) not in ("float32", "float64") or samples >= _MOST_SAMPLES:
+        return None
+    return samples, float(tracker.result())

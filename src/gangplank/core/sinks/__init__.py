@@ -32,7 +32,9 @@ def open_sink(settings: Settings, report: Report) -> Sink:
     address, handler, credentials = settings.address, settings.handler, settings.credentials
     if handler is not None:
         if not callable(handler):
-            raise ConfigurationError(f"handler={handler!r}: give a callable, such as prometheus_client's")
+            raise ConfigurationError(
+                f"handler= is a {type(handler).__name__}: give a callable, such as prometheus_client's"
+            )
         if credentials is not None or address.user is not None:
             raise ConfigurationError("credentials and a handler: the handler is who sends, so give them to it")
         return Pushgateway(address, handler=handler, access=Access())

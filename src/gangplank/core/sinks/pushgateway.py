@@ -63,7 +63,13 @@ class Pushgateway:
     def _put(self, path: str, body: bytes, timeout: float) -> None:
         headers = {"Content-Type": CONTENT_TYPE_PLAIN_0_0_4, **self._access.headers()}
         status, answer = transport.request(
-            "PUT", self._address, path, body=body, headers=headers, timeout=timeout, tls=self._access.tls
+            "PUT",
+            self._address,
+            path,
+            body=body,
+            headers=headers,
+            timeout=timeout,
+            tls=self._access.tls if self._address.scheme == "https" else None,
         )
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             raise self._refusal(status, answer)

@@ -1,11 +1,13 @@
-"""One HTTP request, all of it within one deadline: name, connection, handshake, request and answer.
+"""One HTTP request, all of it within one deadline: connection, handshake, request and answer.
 
-The standard library's time-outs, and so prometheus_client's, are per socket operation: a peer that sends a byte now and
-then holds them for ever. No redirect is followed and no proxy is used.
+Only the look-up of a name has none: there is no way to end it. The standard library's time-outs, and so
+prometheus_client's, are per socket operation: a peer that sends a byte now and then holds them for ever. No redirect is
+followed and no proxy is used.
 """
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401  the look-up of a name imports it: a fork at that moment would leave half of it
 import http.client
 import io
 import socket
@@ -39,14 +41,14 @@ def request(
         body: sent as it is.
         headers: beside those that HTTP itself needs.
         timeout: seconds for everything.
-        tls: how to talk TLS, for an https address.
+        tls: how to talk TLS, for an https address; None for http.
 
     Raises:
         TimeoutError: the deadline passed.
         OSError: no connection, a broken one, or one whose certificate is not trusted.
         http.client.HTTPException: the answer is no HTTP.
     """
-    connection = _Connection(address, time.monotonic() + timeout, tls if address.scheme == "https" else None)
+    connection = _Connection(address, time.monotonic() + timeout, tls)
     try:
         connection.request(method, address.prefix + path, body, dict(headers))
         answer = connection.getresponse()
@@ -112,6 +114,8 @@ class _Reader(io.RawIOBase):
 def _connect(host: str, port: int, deadline: float) -> socket.socket:
     """Connect to the first of a name's addresses that answers; each has its share of the time."""
     addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    if time.monotonic() >= deadline:
+        raise OSError(f"looking up {host} took too long")
     error: OSError = OSError(f"{host} has no address")
     for tried, (family, kind, protocol, _, where) in enumerate(addresses):
         share = _remaining(deadline) / (len(addresses) - tried)
