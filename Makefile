@@ -4,7 +4,7 @@ BACKEND ?= tensorflow
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format faults soak clean
 
 demo: .venv/.demo-$(BACKEND)
 	KERAS_BACKEND=$(BACKEND) $(BIN)/gangplank demo $(if $(KEEP),--keep)
@@ -20,6 +20,15 @@ lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The figures of docs/never-hurt.md: two minutes, and ten.
+faults: .venv/.dev
+	tests/install-servers
+	$(BIN)/python benchmarks/faults.py --write
+
+soak: .venv/.dev
+	tests/install-servers
+	$(BIN)/python benchmarks/soak.py --write
 
 format: .venv/.dev
 	$(BIN)/ruff check --fix .

@@ -87,7 +87,7 @@ class Holdings:
         table.add_column("gangplank_...")
         for phase in phases:
             table.add_column(phase, justify="right")
-        table.add_row("run_state", *(self._state(phase) for phase in phases))
+        table.add_row("run_state", *(Text(self._state(phase)) for phase in phases))
         rows: dict[str, dict[str, float]] = defaultdict(dict)
         for phase in phases:
             for name in self._gauges:

@@ -40,7 +40,13 @@ class Access:
         given = self.credentials()
         if not isinstance(given, str):
             user, password = given
-            return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
+            try:
+                both = f"{user}:{password}".encode(errors="surrogateescape")
+            except UnicodeError:  # whose text is the password
+                both = b""
+            if not both:
+                raise DeliveryError("the credentials are no Unicode", "internal")
+            return {"Authorization": f"Basic {base64.b64encode(both).decode()}"}
         header = given.strip()  # a token read from a file ends with a line break
         if not header.isascii() or not header.isprintable():
             raise DeliveryError("the credentials hold what a header cannot", "internal")
@@ -51,7 +57,8 @@ class Access:
         """How to talk TLS."""
         context = ssl.create_default_context(cafile=self.ca_file)
         if self.cert_file:
-            context.load_cert_chain(self.cert_file, self.key_file)
+            # An empty pass phrase: a key that has one is refused, rather than asked for on the terminal.
+            context.load_cert_chain(self.cert_file, self.key_file, password="")
         return context
 
 

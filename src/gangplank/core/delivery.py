@@ -114,17 +114,19 @@ class Delivery:
             return  # a newer run has taken its place there: what is late must not overwrite it
         try:
             self._sink.send(ledger.page(), timeout)
+        except DeliveryError as failure:
+            self._failed(ledger, failure)
+            raise
         except BaseException as error:
-            failure = (
-                error
-                if isinstance(error, DeliveryError)
-                else DeliveryError(f"pushing failed: {type(error).__name__}: {shown(error)}", "internal")
-            )
-            ledger.count_failure(failure.reason)
-            self._failing = True
-            self._report.trouble(failure.reason, "Metrics of %s did not arrive, will retry: %s", ledger.group, failure)
-            raise failure from error
+            fault = DeliveryError(f"pushing failed: {type(error).__name__}: {shown(error)}", "internal")
+            self._failed(ledger, fault)
+            raise fault from error
         _not_waited_for.discard(self._to)
         if self._failing:
             self._failing = False
             self._report.recovered("Metrics of %s arrive again", ledger.group)
+
+    def _failed(self, ledger: Ledger, failure: DeliveryError) -> None:
+        self._failing = True
+        ledger.count_failure(failure.reason)
+        self._report.trouble(failure.reason, "Metrics of %s did not arrive, will retry: %s", ledger.group, failure)

@@ -18,7 +18,8 @@ from gangplank.core.snapshot import Group, Outcome, Snapshot
 T = TypeVar("T")
 
 # Metrics a run exports at most; each is two series (its value and its epoch), of a page's 2,000.
-MOST_METRICS = 900
+MOST_METRICS = 800
+MOST_RATES = 100
 
 
 class Ledger:
@@ -86,6 +87,12 @@ class Ledger:
             named, excess = self._names.add(new[:room]), new[room:]
             for metric in excess:
                 del metrics[metric]
+            rates = dict(page.learning_rates)
+            for optimizer, rate in learning_rates.items():
+                if optimizer in rates or len(rates) < MOST_RATES:
+                    rates[optimizer] = rate
+                else:
+                    excess.append(f"learning rate of {optimizer}")
             newest = {**page.metrics, **{self._names[metric]: (value, epoch) for metric, value in metrics.items()}}
             self._page = replace(
                 page,
@@ -96,7 +103,7 @@ class Ledger:
                 samples_per_second=_newest(snapshot.samples_per_second, page.samples_per_second),
                 metrics=newest,
                 nonfinite_metrics=sum(not math.isfinite(value) for value, _ in newest.values()),
-                learning_rates={**page.learning_rates, **learning_rates},
+                learning_rates=rates,
                 parameters=_newest(snapshot.parameters, page.parameters),
                 weights=_newest(snapshot.weights, page.weights),
                 dropped=Counter(page.dropped) + Counter(snapshot.dropped) + Counter(too_many=len(excess)),
@@ -107,9 +114,7 @@ class Ledger:
                     f"name {metric}", "The metric %r is exported as gangplank_%s_%s", metric, page.phase, name
                 )
         if excess:
-            self._report.once(
-                "too many", "More than %d metrics: %r and later ones are dropped", MOST_METRICS, excess[0]
-            )
+            self._report.once("too many", "More series than a page may have: %r and later ones are dropped", excess[0])
 
     def count_failure(self, reason: str) -> None:
         """Count a push of this run that failed."""

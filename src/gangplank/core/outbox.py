@@ -15,6 +15,8 @@ from gangplank.core.errors import DeliveryError
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.2, 60.0
 HEARTBEAT = 60.0
+# After a push that timed out, how long its page may still be on its way.
+SETTLING = 1.0
 # Of our own: a draw from the shared generator would change what a seeded training draws after it.
 _JITTER = random.Random()  # noqa: S311  jitter, no secret
 
@@ -194,7 +196,10 @@ class Outbox(Generic[S]):
     def _finish(self, parcel: _Parcel[S], error: DeliveryError | None) -> None:
         """Note how an attempt ended, and when the next one is due."""
         with self._changed:
-            version, parcel.sending, parcel.error = parcel.sending or 0, None, error
+            version, parcel.sending = parcel.sending or 0, None
+            # What was given up may still arrive, and after what is newer: then the newest has to go once more.
+            overtaken = error is None and parcel.error is not None and parcel.error.reason == "timeout"
+            parcel.error = error
             now = time.monotonic()
             if error is not None:
                 parcel.failed = parcel.attempts
@@ -203,7 +208,9 @@ class Outbox(Generic[S]):
                 parcel.due = now + backoff * _JITTER.uniform(0.5, 1.0)
             else:
                 parcel.delivered, parcel.failures = version, 0
-                if parcel.version > version:  # woken meanwhile, which set when
+                if overtaken and parcel.version == version:
+                    parcel.version, parcel.due = version + 1, now + SETTLING
+                elif parcel.version > version:  # woken meanwhile, which set when
                     parcel.due = parcel.due if parcel.due < math.inf else now
                 elif parcel.source.running:
                     parcel.urgent, parcel.due = False, now + HEARTBEAT

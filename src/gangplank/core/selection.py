@@ -57,7 +57,7 @@ class Selection:
         dropped: Counter[str] = Counter()
         for name, value in numbers.items():
             try:
-                values[str(name)] = scalar(value)
+                values[str(name).encode(errors="replace").decode()] = scalar(value)
             except MetricError as error:
                 dropped[error.reason] += 1
                 self._report.once(f"drop rate {name!r:.200}", "The learning rate %s is not exported: %s", name, error)

@@ -6,7 +6,7 @@ import os
 import pickle
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Protocol
 
@@ -40,8 +40,8 @@ class Settings:
     """
 
     address: Address
-    handler: Handler | None
-    credentials: Credentials | None
+    handler: Handler | None = field(repr=False)  # either may hold a password
+    credentials: Credentials | None = field(repr=False)
     job: str
     grouping_key: Mapping[str, str]
     name: str | None
