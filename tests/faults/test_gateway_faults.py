@@ -266,7 +266,10 @@ def test_no_hook_waits_and_the_newest_arrives_when_all_is_well(
     healed = time.monotonic()
     eventually(lambda: value(fault.gateway, "gangplank_run_state", state="finished", phase="train") == 1, timeout=30)
     took = time.monotonic() - healed
-    assert value(fault.gateway, "gangplank_train_metric_3", phase="train") == 1
+    eventually(lambda: not sending(), timeout=30)  # all is settled
+    for phase in ("train", "test"):
+        assert value(fault.gateway, "gangplank_run_state", state="finished", phase=phase) == 1
+        assert value(fault.gateway, f"gangplank_{phase}_metric_3", phase=phase) == 1
     reason = fault.reason if fault.fails else "unreachable"
     failures = value(fault.gateway, "gangplank_run_export_failures_total", phase="train", reason=reason)
     assert failures
@@ -275,8 +278,6 @@ def test_no_hook_waits_and_the_newest_arrives_when_all_is_well(
     # The last step of the backoff: 0.2 s, doubled with every failure.
     assert took < 0.2 * 2 ** (total - 1) + 1
     record_property("back after", took)
-    eventually(lambda: value(fault.gateway, "gangplank_run_state", state="finished", phase="test") == 1, timeout=30)
-    eventually(lambda: not sending())
 
 
 def test_a_strict_run_ends_within_the_deadline_and_says_where_and_why(fault: Fault) -> None:
