@@ -12,7 +12,6 @@ import pickle
 import socket
 import subprocess
 import sys
-import threading
 import traceback
 import types
 from collections.abc import Callable, Iterator
@@ -25,11 +24,10 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 from prometheus_client.exposition import basic_auth_handler
 
+from faults import left
 from faults import proxy as proxies
 from faults.proxy import Proxy, proxying
 from gangplank import ConfigurationError, DeliveryError, Run
-from gangplank.core import process
-from gangplank.core.sinks.pushgateway import Pushgateway
 from gangplank.core.snapshot import Outcome, RunInfo, Snapshot
 from reading import eventually, value
 from servers import Server, free_port, pushgateway
@@ -47,17 +45,9 @@ def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Begin with an environment that says nothing, and deliver to nowhere what is left at the end."""
     for name in ("HOST", "USERNAME", "PASSWORD", "CA_FILE", "CERT_FILE", "KEY_FILE"):
         monkeypatch.delenv(f"{PREFIX}{name}", raising=False)
+    left.begin()
     yield
-    monkeypatch.setattr(Pushgateway, "send", lambda *_: None)
-    for run in list(process.this.runs):
-        run.finish()
-
-    def idle() -> bool:
-        for sender in list(process.this.senders):
-            sender.hurry()
-        return not any(thread.name == "gangplank-outbox" for thread in threading.enumerate())
-
-    eventually(idle)
+    left.deliver_to_nowhere(monkeypatch)
 
 
 def push(address: str, **options: Any) -> None:

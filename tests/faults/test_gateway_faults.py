@@ -27,14 +27,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from faults import left
 from faults import proxy as proxies
+from faults.left import sending
 from faults.proxy import Proxy, proxying
 from gangplank import ConfigurationError, DeliveryError, Run
 from gangplank.cli.holdings import Holdings
-from gangplank.core import outbox, process, report
+from gangplank.core import outbox, report
 from gangplank.core.info import INFO_LABELS, known_info
 from gangplank.core.naming import RESERVED_LABELS
-from gangplank.core.sinks.pushgateway import Pushgateway
 from gangplank.testing.gateway import Gateway
 from reading import eventually, samples, value
 from servers import Prometheus, Server, free_port, prometheus, pushgateway
@@ -47,23 +48,10 @@ NAME = "gateway.invalid"
 
 @pytest.fixture(autouse=True)
 def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Deliver to nowhere, after each test, what is still on its way: it would be tried for as long as pytest lives."""
+    """Deliver to nowhere, after each test, what is still on its way."""
+    left.begin()
     yield
-    monkeypatch.setattr(Pushgateway, "send", lambda *_: None)
-    for run in list(process.this.runs):
-        run.finish()
-
-    def idle() -> bool:
-        for sender in list(process.this.senders):
-            sender.hurry()
-        return not sending()
-
-    eventually(idle)
-
-
-def sending() -> list[threading.Thread]:
-    """Return the threads that send."""
-    return [thread for thread in threading.enumerate() if thread.name == "gangplank-outbox"]
+    left.deliver_to_nowhere(monkeypatch)
 
 
 def timed(call: Callable[[], object]) -> float:

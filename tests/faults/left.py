@@ -1,0 +1,42 @@
+"""What a test leaves on its way, which would be tried for as long as pytest lives."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from gangplank.core import process
+from gangplank.core.sinks.pushgateway import Pushgateway
+from reading import eventually
+
+_of_others: set[threading.Thread] = set()
+
+
+def _threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "gangplank-outbox"}
+
+
+def begin() -> None:
+    """Take note of the threads that tests elsewhere have left."""
+    _of_others.clear()
+    _of_others.update(_threads())
+
+
+def sending() -> set[threading.Thread]:
+    """Return the threads that send, of those that have begun since `begin`."""
+    return _threads() - _of_others
+
+
+def deliver_to_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """End what is still on its way."""
+    monkeypatch.setattr(Pushgateway, "send", lambda *_: None)
+    for run in list(process.this.runs):
+        run.finish()
+
+    def idle() -> bool:
+        for sender in list(process.this.senders):
+            sender.hurry()
+        return not sending()
+
+    eventually(idle)
