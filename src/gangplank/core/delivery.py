@@ -78,12 +78,18 @@ class Delivery:
             if error is not None:
                 raise error
 
-    def push_last(self, ledger: Ledger) -> None:
+    def push_last(self, ledger: Ledger, *, raises: bool) -> None:
         """Have a run's last page sent, and wait for it to arrive, up to `flush_timeout`.
 
         Once that was in vain, later runs to this destination do not wait until a push has arrived. When the process
         ends, it waits for all runs together.
+
+        Raises:
+            DeliveryError: pushes are awaited, this one did not arrive, and `raises`.
         """
+        if self._awaited and raises:
+            self.push(ledger)
+            return
         self._outbox.wake(ledger)
         if (
             self._to not in _not_waited_for

@@ -39,6 +39,4 @@ def gangplank_snapshot(run: ExportedRun, snapshot: Snapshot) -> None:
 def gangplank_run_finished(run: ExportedRun, outcome: Outcome) -> None:
     """Show how the run ended, and wait a moment for that to arrive."""
     run.ledger.close(outcome)
-    if outcome is Outcome.FINISHED:
-        run.delivery.push(run.ledger)
-    run.delivery.push_last(run.ledger)
+    run.delivery.push_last(run.ledger, raises=outcome is Outcome.FINISHED)

@@ -148,7 +148,7 @@ class Outbox(Generic[S]):
         version = parcel.version
         # An attempt under way with this very version is the one to wait for.
         earlier = parcel.attempts - (parcel.sending == version)
-        timeout = end - time.monotonic()
+        timeout = max(0.0, end - time.monotonic())
         while parcel.delivered < version:
             if parcel.failed > earlier:
                 return parcel.error
