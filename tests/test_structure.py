@@ -94,16 +94,25 @@ def test_the_public_names_are_these() -> None:
     assert gangplank.__all__ == [
         "HISTOGRAM_WEIGHT_BUCKETS_0_3",
         "HISTOGRAM_WEIGHT_BUCKETS_1_0",
+        "Adapter",
         "ConfigurationError",
         "Credentials",
+        "Delivery",
         "DeliveryError",
         "ExportError",
         "GangplankError",
+        "Group",
         "Handler",
         "MetricError",
         "MissingExtraError",
+        "Outcome",
+        "Page",
         "Run",
+        "RunInfo",
+        "Sink",
+        "Snapshot",
         "TrainTestExporter",
+        "hookimpl",
     ]
     assert set(gangplank.__all__) <= set(dir(gangplank))
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
+from gangplank import _builtin
+from gangplank.core import exporter, plugins
 from gangplank.core.buckets import HISTOGRAM_WEIGHT_BUCKETS_0_3, HISTOGRAM_WEIGHT_BUCKETS_1_0
 from gangplank.core.credentials import Credentials
 from gangplank.core.errors import (
@@ -18,8 +20,12 @@ from gangplank.core.errors import (
     MetricError,
     MissingExtraError,
 )
+from gangplank.core.hookspecs import hookimpl
+from gangplank.core.page import Page
 from gangplank.core.run import Run
 from gangplank.core.settings import Handler
+from gangplank.core.sinks import Sink
+from gangplank.core.snapshot import Adapter, Delivery, Group, Outcome, RunInfo, Snapshot
 
 if TYPE_CHECKING:
     from gangplank.keras.exporter import TrainTestExporter
@@ -27,17 +33,30 @@ if TYPE_CHECKING:
 __all__ = [
     "HISTOGRAM_WEIGHT_BUCKETS_0_3",
     "HISTOGRAM_WEIGHT_BUCKETS_1_0",
+    "Adapter",
     "ConfigurationError",
     "Credentials",
+    "Delivery",
     "DeliveryError",
     "ExportError",
     "GangplankError",
+    "Group",
     "Handler",
     "MetricError",
     "MissingExtraError",
+    "Outcome",
+    "Page",
     "Run",
+    "RunInfo",
+    "Sink",
+    "Snapshot",
     "TrainTestExporter",
+    "hookimpl",
 ]
+
+# Ours come first; what is installed besides is loaded with the first Run.
+plugins.register(exporter)
+plugins.register(_builtin)
 
 
 def __getattr__(name: str) -> Any:

@@ -505,8 +505,8 @@ def test_a_late_page_never_overwrites_that_of_a_newer_run(tmp_path: Path) -> Non
         newer = Run(gateway.address, "digits", run="newer", ignore_exceptions=False)
         newer.record({"loss": 2}, epoch=0)
         newer.finish()
-        older.delivery.hurry()
-        eventually(lambda: not older.delivery._outbox.undelivered())  # noqa: SLF001  given up, not sent
+        older.destinations.hurry()
+        eventually(lambda: not older.destinations._each[0].outbox.undelivered())  # noqa: SLF001  given up, not sent
         assert value(gateway, "gangplank_train_loss", run="newer") == 2
 
 
@@ -703,6 +703,7 @@ def test_disabled_it_does_nothing(off: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_disabled_with_nothing_is_enabled(on: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANGPLANK_DISABLED", on)
     handler = Recorder()
-    with Run("gateway:1", "digits", handler=handler) as run:
+    # A gateway of its own: one that took nothing in another test is not waited for.
+    with Run("enabled:1", "digits", handler=handler) as run:
         run.record({"loss": 1}, epoch=0)
     assert handler.calls

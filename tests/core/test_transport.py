@@ -81,6 +81,19 @@ def test_a_request_goes_out_whole_and_the_answer_comes_back(host: str) -> None:
     assert sent == body
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_an_answer_that_ends_with_the_connection_is_read_to_its_end(version: str) -> None:
+    def talk(peer: socket.socket) -> None:
+        read_request(peer)
+        peer.sendall(f"HTTP/{version} 400 Bad Request\r\nConnection: close\r\n\r\n".encode())
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        time.sleep(0.05)  # the body comes after who asked has read the head
+        peer.sendall(b"why")
+
+    with serving(talk) as address:
+        assert put(address) == (400, "why")
+
+
 def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
     asked: list[bytes] = []
 

@@ -60,7 +60,7 @@ def test_a_copy_has_the_same_settings_and_a_run_of_its_own(copied: Callable[[Run
         other = copied(run)
         assert not other.open
         assert other._settings == run._settings  # noqa: SLF001  all of them
-        assert other.delivery is not run.delivery
+        assert other.destinations is not run.destinations
         other.record({"loss": 2}, weights=[[0.0]])
         other.finish()
         assert run.open == open_
@@ -77,7 +77,7 @@ def test_a_deepcopy_keeps_credentials_and_a_handler() -> None:
     run.finish()
     assert calls
     run = copy.deepcopy(Run("http://me:canary@127.0.0.1:1", "digits"))
-    assert run._settings.address.password == "canary"  # noqa: S105, SLF001
+    assert run._settings.addresses[0].text == "http://me:canary@127.0.0.1:1"  # noqa: SLF001
 
 
 def test_a_pickle_holds_no_password_and_says_how_to_give_one(caplog: pytest.LogCaptureFixture) -> None:

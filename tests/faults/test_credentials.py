@@ -28,7 +28,7 @@ from faults import left
 from faults import proxy as proxies
 from faults.proxy import Proxy, proxying
 from gangplank import ConfigurationError, DeliveryError, Run
-from gangplank.core.snapshot import Outcome, RunInfo, Snapshot
+from gangplank.core.snapshot import Delivery, Outcome, RunInfo, Snapshot
 from reading import eventually, value
 from servers import Server, free_port, pushgateway
 
@@ -399,7 +399,7 @@ def assert_nothing_tells(run: Run, error: BaseException | None, caplog: pytest.L
         assert not tells(text_of(error))
     for entry in caplog.records:
         assert not tells(entry.getMessage() + repr(entry.args) + repr(vars(entry)))
-    everything = [run, run.delivery, *vars(run).values(), *vars(run.delivery).values()]
+    everything = [run, run.destinations, *vars(run).values(), *vars(run.destinations).values()]
     everything += [part for one in list(everything) for part in getattr(one, "__dict__", {}).values()]
     for thing in everything:
         assert not tells(repr(thing) + str(thing))
@@ -431,7 +431,7 @@ def test_no_fault_gives_the_password_away(  # noqa: PLR0917  what pytest may sho
 ) -> None:
     caplog.set_level(logging.DEBUG)
     told: list[object] = []
-    watcher = types.SimpleNamespace(tell=lambda hook, **what: told.extend(what.values()))
+    watcher = types.SimpleNamespace(tell=lambda hook, answer=None, **what: told.extend(what.values()))
     monkeypatch.setattr("gangplank.core.plugins._observers", watcher)
     with contextlib.ExitStack() as stack:
         front = stack.enter_context(proxying(gateway.port, UNDER[fault] or proxies.passes))
@@ -463,7 +463,7 @@ def test_no_fault_gives_the_password_away(  # noqa: PLR0917  what pytest may sho
         assert_nothing_tells(copied, None, caplog)
     assert not any(tells(warning.message) for warning in recwarn)
     assert not any(tells(said) for said in capfd.readouterr())
-    assert {type(thing) for thing in told} == {RunInfo, Snapshot, Outcome}
+    assert {type(thing) for thing in told} == {RunInfo, Snapshot, Outcome, Delivery}
     assert not tells(pickle.dumps(told) + repr(told).encode())
 
 

@@ -32,6 +32,7 @@ from faults import proxy as proxies
 from faults.left import sending
 from faults.proxy import Proxy, proxying
 from gangplank import ConfigurationError, DeliveryError, Run
+from gangplank.cli.groups import read
 from gangplank.cli.holdings import Holdings
 from gangplank.core import outbox, report
 from gangplank.core.info import INFO_LABELS, known_info
@@ -860,7 +861,7 @@ def test_a_table_shows_hostile_text_as_text(gateway: Server, text: str) -> None:
     )
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, color_system=None, width=400)
-    console.print(Holdings(gateway.metrics(), "digits").table())
+    console.print(Holdings(read(gateway.metrics())).table())
     for line in out.getvalue().splitlines():
         assert is_quiet(line.replace("\x1b[1m", "").replace("\x1b[0m", ""))  # rich's own bold
         assert line.strip() == "" or line.lstrip().startswith(("gangplank_...", "─", "run_", "<phase>_"))

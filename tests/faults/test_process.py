@@ -211,7 +211,7 @@ import gangplank
 run = gangplank.Run({gateway.address!r}, "digits")
 if {begun}:
     run.record({{"loss": 1}}, epoch=0)
-    while run.delivery._outbox._thread is None: pass
+    while run.destinations._each[0].outbox._thread is None: pass
 
 def refuse(thread):
     raise RuntimeError("can't start new thread at interpreter shutdown")

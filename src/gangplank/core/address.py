@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlsplit
 
 from gangplank.core.errors import ConfigurationError
 
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _PORTS = {"http": 80, "https": 443}
+SCHEMES_OF_OURS = "gangplank's own (host:port, http://, https://, file:///, scrape://)"
 _CURE = "write host:port, http://host:port or https://host/prefix, IPv6 as [::1]:9091"
 
 
@@ -33,15 +34,51 @@ class Address:
     user: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
 
-    def anonymous(self) -> Address:
-        """Return it without credentials."""
-        return replace(self, user=None, password=None)
-
     def __str__(self) -> str:
         """The URL, without credentials, and without the port where it is the scheme's."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{host}{port}{self.prefix}"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An address of any scheme as the user wrote it; only `text` has the credentials in it."""
+
+    text: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return anonymous(self.text)
+
+
+def scheme_of(text: str) -> str:
+    """Return the scheme of an address; `http` where it has none."""
+    return text.partition("://")[0].lower() if _SCHEME.match(text) else "http"
+
+
+def anonymous(text: str) -> str:
+    """Return an address of any scheme without credentials; a malformed one as it may be shown."""
+    return re.sub(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)?(?!/).*@", r"\1", text, flags=re.DOTALL)
+
+
+def host_and_port(text: str, like: str) -> tuple[str, int]:
+    """Return the host and the port of an address that has nothing else.
+
+    Args:
+        text: `scheme://host:port`, IPv6 in brackets; port 0 is one.
+        like: what such an address looks like, for the message.
+
+    Raises:
+        ConfigurationError: it is no such address.
+    """
+    host, port = None, None
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(text)
+        if not (parts.username or parts.path.strip("/") or parts.query or parts.fragment):
+            host, port = parts.hostname, parts.port
+    if host is None or port is None:
+        raise ConfigurationError(f"{anonymous(text)!r} is no address of this kind: write {like}")
+    return host, port
 
 
 def parse(text: str) -> Address:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -35,6 +36,25 @@ def arrays_of(weights: Any) -> Iterator[npt.NDArray[Any]]:
     else:
         # What an iterator makes may be gone when the next is made: only a container tells the same one by its identity.
         yield from _of_each(_once(weights) if isinstance(weights, list | tuple) else weights)
+
+
+def parameters_in(weights: Any) -> tuple[int, int] | None:
+    """Return how many parameters of a model are trainable, and how many are not; None for what is no model.
+
+    Args:
+        weights: as for `arrays_of`; a torch module and a Keras model are models.
+    """
+    if hasattr(weights, "trainable_variables"):
+        return _size(weights.trainable_variables), _size(weights.non_trainable_variables)
+    if callable(getattr(weights, "parameters", None)):
+        parameters = list(weights.parameters())
+        trainable = [one for one in parameters if one.requires_grad]
+        return _size(trainable), _size(parameters) - _size(trainable)
+    return None
+
+
+def _size(variables: Iterable[Any]) -> int:
+    return sum(math.prod(one.shape) for one in _once(variables))
 
 
 def _of_each(weights: Iterable[Any]) -> Iterator[npt.NDArray[Any]]:

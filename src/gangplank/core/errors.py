@@ -48,6 +48,9 @@ class MetricError(ExportError):
         super().__init__(message)
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type[MetricError], tuple[str, DropReason]]:
+        return type(self), (str(self), self.reason)
+
 
 class DeliveryError(ExportError):
     """A page did not arrive.
@@ -60,3 +63,6 @@ class DeliveryError(ExportError):
     def __init__(self, message: str, reason: FailureReason) -> None:
         super().__init__(message)
         self.reason: FailureReason = reason
+
+    def __reduce__(self) -> tuple[type[DeliveryError], tuple[str, FailureReason]]:
+        return type(self), (str(self), self.reason)

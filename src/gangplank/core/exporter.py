@@ -1,10 +1,10 @@
-"""The core's own plugin: from the hooks to the ledger of the run, and on to its delivery."""
+"""The core's own plugin: from the hooks to the ledger of the run, and on to its destinations."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from gangplank.core.delivery import Delivery
+from gangplank.core.delivery import Destinations
 from gangplank.core.hookspecs import hookimpl
 from gangplank.core.ledger import Ledger
 from gangplank.core.snapshot import Outcome, Snapshot
@@ -18,25 +18,25 @@ class ExportedRun(Protocol):
         """Its newest values."""
 
     @property
-    def delivery(self) -> Delivery:
-        """How they travel."""
+    def destinations(self) -> Destinations:
+        """Where they travel."""
 
 
-@hookimpl(tryfirst=True)
+@hookimpl
 def gangplank_run_started(run: ExportedRun) -> None:
     """Show that the run has begun, and what is planned."""
-    run.delivery.begin(run.ledger)
+    run.destinations.begin(run.ledger)
 
 
-@hookimpl(tryfirst=True)
+@hookimpl
 def gangplank_snapshot(run: ExportedRun, snapshot: Snapshot) -> None:
     """Show the newest values: those of an epoch or an evaluation at once, those of a step by and by."""
     run.ledger.update(snapshot)
-    run.delivery.push(run.ledger, at_once=snapshot.step is None or snapshot.epoch is not None)
+    run.destinations.push(run.ledger, at_once=snapshot.step is None or snapshot.epoch is not None)
 
 
-@hookimpl(tryfirst=True)
+@hookimpl
 def gangplank_run_finished(run: ExportedRun, outcome: Outcome) -> None:
     """Show how the run ended, and wait a moment for that to arrive."""
     run.ledger.close(outcome)
-    run.delivery.push_last(run.ledger, raises=outcome is Outcome.FINISHED)
+    run.destinations.push_last(run.ledger, raises=outcome is Outcome.FINISHED)

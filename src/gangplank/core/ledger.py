@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from gangplank.core.naming import MetricNames
+from gangplank.core.errors import ConfigurationError
+from gangplank.core.naming import MetricNames, check_labels
 from gangplank.core.page import RUNNING, Page
 from gangplank.core.report import Report
 from gangplank.core.snapshot import Group, Outcome, Snapshot
@@ -115,6 +116,26 @@ class Ledger:
                 )
         if excess:
             self._report.once("too many", "More series than a page may have: %r and later ones are dropped", excess[0])
+
+    def add_info(self, plugin: str, facts: object) -> bool:
+        """Take what a plugin knows of where the run runs; returns whether there is anything new.
+
+        A fact that the info family cannot hold, or that is known already, is reported once and left out.
+        """
+        if not isinstance(facts, Mapping):
+            self._report.once(f"info {plugin}", "The plugin %s returned a %s as info", plugin, type(facts).__name__)
+            return False
+        key = [name for name, _ in self.group.labels]
+        taken: dict[str, str] = {}
+        for name, value in facts.items():
+            try:
+                if str(value):
+                    taken |= check_labels("info", {name: value}, reserved=[*key, *self._page.info])
+            except ConfigurationError as error:
+                self._report.once(f"info {plugin} {name}", "The plugin %s: %s", plugin, error)
+        with self._lock:
+            self._page = replace(self._page, info={**self._page.info, **taken})
+        return bool(taken)
 
     def count_failure(self, reason: str) -> None:
         """Count a push of this run that failed."""

@@ -23,7 +23,8 @@ class Observers:
     up the other observers, and nothing else.
 
     Args:
-        callers: by the observer's name, then by the hook's: what calls that hook in that observer.
+        callers: by the observer's name, then by the hook's: what calls that hook in that observer and returns a list of
+            what it returned.
         report: where faults are reported.
     """
 
@@ -31,6 +32,7 @@ class Observers:
 
     def __init__(self, callers: Mapping[str, Mapping[str, Callable[..., Any]]], report: Report) -> None:
         self._callers = callers
+        self._hooks = {hook for hooks in callers.values() for hook in hooks}
         self._report = report
         self.renew()
         process.this.senders.add(self)
@@ -38,19 +40,22 @@ class Observers:
     def renew(self) -> None:
         """Begin with nothing to tell."""
         self._changed = threading.Condition(threading.RLock())
-        self._waiting: deque[tuple[str, dict[str, Any]]] = deque()
+        self._waiting: deque[tuple[str, Callable[[str, object], None] | None, dict[str, Any]]] = deque()
         self._busy = False
         self._thread: threading.Thread | None = None
         self._report.renew()
 
-    def tell(self, hook: str, **event: Any) -> None:
-        """Tell of an event; returns at once."""
-        if not self._callers:
+    def tell(self, hook: str, answer: Callable[[str, object], None] | None = None, **event: Any) -> None:
+        """Tell of an event; returns at once.
+
+        What an observer returns is given to `answer`, after its name, on the observers' thread.
+        """
+        if hook not in self._hooks:
             return
         with self._changed:
             full = len(self._waiting) >= _MOST_WAITING
             if not full:
-                self._waiting.append((hook, event))
+                self._waiting.append((hook, answer, event))
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="gangplank-observers", daemon=True)
                 with contextlib.suppress(RuntimeError):  # the interpreter shuts down
@@ -77,10 +82,14 @@ class Observers:
                 if not self._waiting:
                     self._thread = None
                     return
-                hook, event = self._waiting.popleft()
+                hook, answer, event = self._waiting.popleft()
             for name, callers in self._callers.items():
+                if hook not in callers:
+                    continue
                 try:
-                    callers[hook](**event)
+                    for result in callers[hook](**event):
+                        if answer is not None:
+                            answer(name, result)
                 except BaseException as error:  # noqa: BLE001  theirs, whatever it is
                     kind = type(error).__name__
                     self._report.once(f"raised {name}", "The plugin %s raised in %s: %s: %s", name, hook, kind, error)

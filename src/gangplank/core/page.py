@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from prometheus_client import Metric, generate_latest
 from prometheus_client.registry import Collector
@@ -23,7 +23,7 @@ class Page(Collector):
 
     Attributes:
         group: the grouping key, which the samples do not repeat.
-        labels: what labels every sample: `run`, or nothing.
+        labels: what labels every sample: `run`, or nothing; and the grouping key, where the page is `identified`.
         info: the labels of `gangplank_run_info`.
         metrics: by exported name (`gangplank_<phase>_<name>`): float64, and the epoch it is from.
         started, last_update, heartbeat, succeeded: Unix time in seconds.
@@ -54,6 +54,10 @@ class Page(Collector):
     weights: WeightCounts | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
+
+    def identified(self) -> Page:
+        """Return the page with its grouping key as labels of every sample, for destinations that have no such keys."""
+        return replace(self, labels={**dict(self.group.labels), **self.labels})
 
     def text(self) -> bytes:
         """Return the page in Prometheus' text format 0.0.4."""

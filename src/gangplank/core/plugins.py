@@ -1,18 +1,48 @@
-"""Who listens to the hooks: the core's own exporter, and strangers' plugins, whose faults are their own."""
+"""Who listens to the hooks: what gangplank registers itself, and strangers' plugins, whose faults are their own."""
 
 from __future__ import annotations
 
 import importlib.metadata
-from typing import Any
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import pluggy
 
-from gangplank.core import exporter, hookspecs
+from gangplank.core import hookspecs
+from gangplank.core.address import SCHEMES_OF_OURS, anonymous
+from gangplank.core.errors import ConfigurationError
 from gangplank.core.observers import Observers
 from gangplank.core.report import Report
-from gangplank.core.snapshot import RunInfo, RunView
+from gangplank.core.sinks import Sink
+from gangplank.core.snapshot import Adapter, RunInfo, RunView
+
+DISABLE, ALLOW = "GANGPLANK_DISABLE_PLUGINS", "GANGPLANK_PLUGINS"
 
 report = Report(raises=False)
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A stranger's plugin, as far as it could be loaded.
+
+    Attributes:
+        name: of its entry point.
+        source: the distribution that announces it, and its version.
+        module: what the entry point names.
+        state: whether it is used.
+        problem: why it is not, or what is wrong with it all the same.
+        hooks: what calls each hook that it implements.
+    """
+
+    name: str
+    source: str
+    module: str
+    state: Literal["loaded", "switched off", "broken"]
+    problem: str = ""
+    hooks: Mapping[str, Callable[..., Any]] = field(default_factory=dict, repr=False)
 
 
 def _manager() -> pluggy.PluginManager:
@@ -21,39 +51,161 @@ def _manager() -> pluggy.PluginManager:
     return manager
 
 
-def _load() -> Observers:
-    """Load what is installed under the entry-point group `gangplank`; what cannot be loaded is one warning."""
-    manager = _manager()
-    for entry in importlib.metadata.entry_points(group=hookspecs.PROJECT):
-        try:
-            manager.register(entry.load(), entry.name)
-        except Exception as error:  # noqa: BLE001  whatever a stranger's module does when it is imported
-            kind = type(error).__name__
-            report.once(f"load {entry.name}", "The plugin %s cannot be loaded: %s: %s", entry.name, kind, error)
-    callers = {}
-    for name, plugin in manager.list_name_plugin():
-        others = [other for _, other in manager.list_name_plugin() if other is not plugin]
-        callers[name] = {
-            hook: manager.subset_hook_caller(hook, others)
-            for hook in ("gangplank_run_started", "gangplank_snapshot", "gangplank_run_finished")
-        }
-    return Observers(callers, report)
-
-
-_core = _manager()
-_core.register(exporter)
+_own = _manager()
+_plugins: tuple[Plugin, ...] | None = None
 _observers: Observers | None = None
 
 
-def load() -> None:
-    """Load the installed plugins, the first time; may take as long as they take to import."""
-    global _observers  # noqa: PLW0603  once in a process
-    if _observers is None:
-        _observers = _load()
+def register(plugin: object) -> None:
+    """Register a plugin of gangplank's own."""
+    _own.register(plugin)
+
+
+def load() -> tuple[Plugin, ...]:
+    """Load the installed plugins, the first time; may take as long as they take to import.
+
+    Raises:
+        ConfigurationError: two distributions announce plugins of one name.
+    """
+    global _observers, _plugins  # noqa: PLW0603  once in a process
+    if _plugins is None:
+        _plugins = _installed()
+        _observers = Observers({plugin.name: plugin.hooks for plugin in _plugins if plugin.hooks}, report)
+    return _plugins
 
 
 def announce(hook: str, run: RunView, **what: Any) -> None:
-    """Call a hook: in the core's exporter now, and its errors are the caller's; in the others by and by."""
-    getattr(_core.hook, hook)(run=run, **what)
+    """Call a hook: in what is ours now, and its errors are the caller's; in the others by and by."""
+    getattr(_own.hook, hook)(run=run, **what)
     if _observers is not None:
         _observers.tell(hook, run=RunInfo(run.group, run.name), **what)
+
+
+def ask_for_info(run: RunView, take: Callable[[str, object], None]) -> None:
+    """Have each plugin's facts about a run given to `take`, with the plugin's name, on the plugins' thread."""
+    if _observers is not None:
+        _observers.tell("gangplank_info", take, run=RunInfo(run.group, run.name))
+
+
+def open_sink(address: str) -> Sink:
+    """Return the sink for an address, of ours or of the first plugin that knows it.
+
+    Raises:
+        ConfigurationError: the address cannot work, or nobody knows its scheme.
+    """
+    sink: Sink | None = _own.hook.gangplank_open_sink(address=address)
+    if sink is not None:
+        return sink
+    shown = anonymous(address)
+    openers = [plugin for plugin in load() if "gangplank_open_sink" in plugin.hooks]
+    troubles = []
+    for plugin in openers:
+        try:
+            sink = plugin.hooks["gangplank_open_sink"](address=shown)
+        except ConfigurationError:
+            raise
+        except Exception as error:  # noqa: BLE001  theirs, whatever it is
+            troubles.append(f"; {plugin.name} raised {type(error).__name__}: {error}")
+            continue
+        if sink is not None and shown != address:
+            raise ConfigurationError(
+                f"{shown}: the plugin {plugin.name} is not given the credentials in an address: "
+                "leave them out, and give them in the way that its documentation says"
+            )
+        if sink is not None:
+            return sink
+    asked = f", and of the plugins {', '.join(plugin.name for plugin in openers)}" if openers else ""
+    raise ConfigurationError(
+        f"{shown}: no scheme of {SCHEMES_OF_OURS}{asked}: correct it, or pip install the package that brings it "
+        f"(`gangplank plugins` lists what is installed){''.join(troubles)}"
+    )
+
+
+def adapters() -> list[tuple[str, Adapter]]:
+    """Return the adapters that are announced, each with the name of its plugin.
+
+    Raises:
+        ConfigurationError: two plugins announce adapters of one name.
+    """
+    found = [(hookspecs.PROJECT, adapter) for some in _own.hook.gangplank_adapters() for adapter in some]
+    for plugin in load():
+        if "gangplank_adapters" in plugin.hooks:
+            try:
+                found += [(plugin.name, _checked(one)) for some in plugin.hooks["gangplank_adapters"]() for one in some]
+            except Exception as error:  # noqa: BLE001  theirs, whatever it is
+                _raised(plugin.name, "gangplank_adapters", error)
+    _refuse_two_of_a_name("adapters", [(adapter.name, f"the plugin {plugin}") for plugin, adapter in found])
+    return found
+
+
+def _checked(adapter: object) -> Adapter:
+    if not isinstance(adapter, Adapter):
+        raise TypeError(f"{adapter!r} is no gangplank.Adapter")
+    return adapter
+
+
+def _installed() -> tuple[Plugin, ...]:
+    """Load what is installed under the entry-point group; what cannot be loaded is one warning."""
+    entries = sorted(importlib.metadata.entry_points(group=hookspecs.PROJECT), key=lambda entry: entry.name)
+    off = {entry.name: why for entry in entries if (why := _switched_off(entry.name))}
+    used = [(entry.name, f"{_source(entry)} ({entry.value})") for entry in entries if entry.name not in off]
+    _refuse_two_of_a_name("plugins", [(hookspecs.PROJECT, "gangplank itself"), *used], f", or set {DISABLE}=%s")
+    for name in sorted(set(_names(ALLOW) or ()) - {entry.name for entry in entries}):
+        report.once(f"not installed {name}", "%s names %s, and no such plugin is installed", ALLOW, name)
+    return tuple(
+        Plugin(entry.name, _source(entry), entry.value, "switched off", off[entry.name])
+        if entry.name in off
+        else _loaded(entry)
+        for entry in entries
+    )
+
+
+def _loaded(entry: importlib.metadata.EntryPoint) -> Plugin:
+    # Each has a manager of its own: no fault of one is another's.
+    manager, problem = _manager(), ""
+    try:
+        manager.register(entry.load(), entry.name)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a stranger's module does when it is imported
+        problem = f"{type(error).__name__}: {error}"
+        report.once(f"load {entry.name}", "The plugin %s cannot be loaded: %s", entry.name, problem)
+        return Plugin(entry.name, _source(entry), entry.value, "broken", problem)
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        problem = str(error)
+        report.once(f"pending {entry.name}", "The plugin %s has a hook that nobody calls: %s", entry.name, problem)
+    callers = manager.get_hookcallers(manager.get_plugin(entry.name)) or []
+    hooks = {caller.name: caller for caller in callers if caller.has_spec()}
+    return Plugin(entry.name, _source(entry), entry.value, "loaded", problem, hooks)
+
+
+def _source(entry: importlib.metadata.EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown distribution"
+
+
+def _switched_off(name: str) -> str:
+    """Return the variable that switches a plugin off, or nothing."""
+    disabled, allowed = _names(DISABLE) or (), _names(ALLOW)
+    if name in disabled or {"all", "1", "true"} & {word.lower() for word in disabled}:
+        return DISABLE
+    return "" if allowed is None or name in allowed else ALLOW
+
+
+def _names(variable: str) -> list[str] | None:
+    """Return the names in an environment variable, None where it is not set."""
+    text = os.environ.get(variable)
+    return None if text is None else [name for name in re.split(r"[,\s]+", text) if name]
+
+
+def _refuse_two_of_a_name(what: str, named: Iterable[tuple[str, str]], cure: str = "") -> None:
+    owners: dict[str, str] = {}
+    for name, owner in named:
+        other = owners.setdefault(name, owner)
+        if other is not owner:
+            raise ConfigurationError(
+                f"two {what} claim the name {name!r}: {other} and {owner}: uninstall one{cure.replace('%s', name)}"
+            )
+
+
+def _raised(plugin: str, hook: str, error: BaseException) -> None:
+    report.once(f"raised {plugin}", "The plugin %s raised in %s: %s: %s", plugin, hook, type(error).__name__, error)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Protocol
 
-from gangplank.core.address import Address, parse
+from gangplank.core.address import Written, scheme_of
 from gangplank.core.buckets import edges_of
 from gangplank.core.credentials import Credentials
 from gangplank.core.errors import ConfigurationError
 from gangplank.core.info import INFO_LABELS
 from gangplank.core.naming import check_labels, check_value
+from gangplank.core.sinks import Sink
 
 _LONGEST = 86_400.0
 
@@ -36,16 +37,18 @@ class Settings:
     Attributes:
         edges: of the weight histogram, or None for no histogram.
         name: of each run: "auto" for one that is made, None for no `run` label.
-        lost_password: whether pickling took credentials out of the address.
+        lost_password: whether pickling took credentials out of an address.
     """
 
-    address: Address
-    handler: Handler | None = field(repr=False)  # either may hold a password
+    addresses: tuple[Written, ...]
+    sink: Callable[[str], Sink] | None = field(repr=False)  # any of these may hold a password
+    handler: Handler | None = field(repr=False)
     credentials: Credentials | None = field(repr=False)
     job: str
     grouping_key: Mapping[str, str]
     name: str | None
     concurrent: bool
+    per_rank: bool
     info: Mapping[str, str]
     metrics: frozenset[str] | None
     edges: tuple[float, ...] | None
@@ -60,23 +63,25 @@ class Settings:
         """Return the settings as they may be pickled: without a password.
 
         Raises:
-            ConfigurationError: the handler or the credentials cannot be pickled, with the cure.
+            ConfigurationError: the sink, the handler or the credentials cannot be pickled, with the cure.
         """
-        for name, given in (("handler", self.handler), ("credentials", self.credentials)):
+        for name, given in (("sink", self.sink), ("handler", self.handler), ("credentials", self.credentials)):
             _check_picklable(name, given)
-        lost = self.lost_password or self.address.user is not None
-        return replace(self, address=self.address.anonymous(), lost_password=lost)
+        bare = tuple(Written(str(address)) for address in self.addresses)
+        return replace(self, addresses=bare, lost_password=self.lost_password or bare != self.addresses)
 
 
 def check_settings(
     *,
-    address: str,
+    address: str | Sequence[str],
+    sink: Callable[[str], Sink] | None,
     handler: Handler | None,
     credentials: Credentials | None,
     job: str,
     grouping_key: Mapping[str, object] | None,
     run: str | None,
     concurrent: bool,
+    per_rank: bool,
     info: Mapping[str, object] | None,
     metrics: Iterable[str] | None,
     histogram_buckets: Iterable[float] | None,
@@ -91,15 +96,22 @@ def check_settings(
         raise ConfigurationError(
             "concurrent=True tells runs apart by their `run` label: name the run, or leave run= out"
         )
+    addresses = _addresses(address)
+    _check_callable("sink", sink, "a callable that returns the sink for an address")
+    _check_callable("handler", handler, "a callable, such as prometheus_client's")
+    _check_callable("credentials", credentials, "a callable that returns (user, password), or the whole header")
+    _check_who_sends(addresses, sink=sink, handler=handler, credentials=credentials)
     checked_info = check_labels("info", info)
     return Settings(
-        address=parse(address),
+        addresses=addresses,
+        sink=sink,
         handler=handler,
         credentials=credentials,
         job=check_value("job", job),
         grouping_key=check_labels("grouping_key", grouping_key, reserved=(*INFO_LABELS, *checked_info)),
         name=run if run is None else check_value("run", run),
         concurrent=concurrent,
+        per_rank=per_rank,
         info=checked_info,
         metrics=None if metrics is None else _metric_names(metrics),
         edges=None if histogram_buckets is None else edges_of(histogram_buckets),
@@ -114,6 +126,36 @@ def check_settings(
 def disabled() -> bool:
     """Return whether `GANGPLANK_DISABLED` turns every exporter off."""
     return os.environ.get("GANGPLANK_DISABLED", "").lower() not in ("", "0", "false")
+
+
+def _addresses(address: str | Sequence[str]) -> tuple[Written, ...]:
+    addresses = (address,) if isinstance(address, str) else tuple(address) if isinstance(address, Sequence) else ()
+    if not addresses or not all(isinstance(one, str) for one in addresses):
+        raise ConfigurationError(
+            f"the address is a {type(address).__name__}: give text such as host:port, or a list of it"
+        )
+    for one in addresses:
+        if addresses.count(one) > 1:
+            raise ConfigurationError(f"the address {Written(one)} is there twice")
+    return tuple(map(Written, addresses))
+
+
+def _check_callable(what: str, given: object, cure: str) -> None:
+    if given is not None and not callable(given):
+        raise ConfigurationError(f"{what}= is a {type(given).__name__}: give {cure}")
+
+
+def _check_who_sends(
+    addresses: tuple[Written, ...], *, sink: object | None, handler: object | None, credentials: object | None
+) -> None:
+    """Refuse a handler or credentials that are for nobody, or for more than one."""
+    gateways = [address for address in addresses if scheme_of(address.text) in ("http", "https")]
+    for what, given in (("handler", handler), ("credentials", credentials)):
+        if given is not None and (sink is not None or len(gateways) != 1):
+            there = "sink= is who sends" if sink is not None else f"the addresses are of {len(gateways)}"
+            raise ConfigurationError(f"{what}= is for one Pushgateway, and {there}")
+    if handler is not None and credentials is not None:
+        raise ConfigurationError("credentials and a handler: the handler is who sends, so give them to it")
 
 
 def _seconds(what: str, seconds: float, *, zero: bool = False) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gangplank.core.errors import DeliveryError
 from gangplank.core.histogram import WeightCounts
 
 
@@ -85,3 +86,35 @@ class Outcome(enum.StrEnum):
         if error is None:
             return cls.FINISHED
         return cls.INTERRUPTED if isinstance(error, KeyboardInterrupt | SystemExit) else cls.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How one attempt to send a run's page ended.
+
+    Attributes:
+        to: the destination's address, without credentials.
+        seconds: how long the attempt took.
+        error: why the page did not arrive, or None where it did.
+    """
+
+    to: str
+    seconds: float
+    error: DeliveryError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A framework that a plugin adapts, all in text.
+
+    Attributes:
+        name: of the adapter; no two may have the same.
+        framework: the module that must be there for it to work, such as `lightgbm`.
+        exporter: `module:name` of what a user puts into a training: called with an address and a job.
+        install: the command that installs what it needs, for who lacks it.
+    """
+
+    name: str
+    framework: str
+    exporter: str
+    install: str

@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
 import keras
 
-from gangplank import Credentials, Handler, Run
+from gangplank import Credentials, Handler, Run, Sink
 from gangplank.keras.caller import watch_caller
+from gangplank.keras.rank import rank_of_process
 
 T = TypeVar("T")
 
@@ -39,7 +40,9 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
 
     Args:
         pgw_addr: the Pushgateway: `host:port`, `http://host:port` or `https://user:password@host/prefix`, with or
-            without a trailing slash; IPv6 in brackets.
+            without a trailing slash; IPv6 in brackets. Or a file for node_exporter's textfile collector
+            (`file:///path/name.prom`), an endpoint in this process for Prometheus to scrape
+            (`scrape://127.0.0.1:9464`), what an installed plugin brings, or a list of these. None waits for another.
         job: the `job` label; any text that is not empty.
         metrics: which entries of Keras' logs to export, such as `["loss", "val_accuracy"]`; every one that is a number
             where it is left out. One that never appears is reported once.
@@ -56,6 +59,8 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
             text names them, None leaves the label out.
         concurrent: several runs of this job go on at once: `run` joins the grouping key, and each run leaves a group on
             the gateway that someone must delete.
+        per_rank: of several processes, every one exports, in a group of its own with its `rank`. Otherwise those whose
+            rank is above 0 are silent.
         info: labels for `gangplank_run_info`, over what is known anyway (host, owner, git commit, ...).
         histogram_freq: count the weights every n epochs and at the end; 0: only at the end.
         push_interval: seconds between two pushes of values that arrive faster than epochs.
@@ -65,6 +70,8 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
             the whole `Authorization` header. Without it, those in the address are used, or those that the environment
             holds for this very host: `GANGPLANK_PUSHGATEWAY_HOST`, `_USERNAME` and `_PASSWORD` (and `_CA_FILE`,
             `_CERT_FILE`, `_KEY_FILE` for TLS).
+        sink: opens the destination in the stead of the address' scheme: called with the address, returns a
+            `gangplank.Sink`.
 
     A copy has the same settings and no run. A pickle holds no password: the environment of the other process does.
 
@@ -74,7 +81,7 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
 
     def __init__(
         self,
-        pgw_addr: str,
+        pgw_addr: str | Sequence[str],
         job: str,
         metrics: Iterable[str] | None = None,
         histogram_buckets: Iterable[float] | None = None,
@@ -84,12 +91,14 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         grouping_key: Mapping[str, object] | None = None,
         run: str | None = "auto",
         concurrent: bool = False,
+        per_rank: bool = False,
         info: Mapping[str, object] | None = None,
         histogram_freq: int = 1,
         push_interval: float = 15.0,
         timeout: float = 5.0,
         flush_timeout: float = 2.0,
         credentials: Credentials | None = None,
+        sink: Callable[[str], Sink] | None = None,
     ) -> None:
         super().__init__()
         about = {
@@ -108,11 +117,13 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
             grouping_key=grouping_key,
             run=run,
             concurrent=concurrent,
+            per_rank=per_rank,
             info=about | dict(info or {}),
             push_interval=push_interval,
             timeout=timeout,
             flush_timeout=flush_timeout,
             credentials=credentials,
+            sink=sink,
         )
         self._goes_on: Callable[[], bool] | None = None  # whether the fit under way is; None outside of fits
         self._epoch_began = 0.0
@@ -138,7 +149,7 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         with self._run.guard("beginning the epoch"):
             if not self._run.open:
                 self._run = self._run.phase("train")
-                self._run.start(epochs=self.params.get("epochs"), epoch=epoch, alive=self._goes_on)
+                self._start(epochs=self.params.get("epochs"), epoch=epoch, alive=self._goes_on)
             self._run.begin_epoch()
             self._epoch_began = time.monotonic()
             self._training = None
@@ -177,7 +188,7 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
                 self._training = self._training or self._training_part()
                 return
             self._run = self._run.phase("test")
-            self._run.start(alive=watch_caller())
+            self._start(alive=watch_caller())
 
     def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Record the evaluation, and end its run."""
@@ -186,6 +197,10 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         with self._run.guard("ending the evaluation"):
             self._run.record(_values(logs), parameters=self._read("the parameters", _parameters))
             self._run.finish(weights=self.model)
+
+    def close(self) -> None:
+        """Let go of what the destinations hold open; without it, a scrape endpoint listens until the process ends."""
+        self._run.close()
 
     def __enter__(self) -> Self:
         return self
@@ -202,6 +217,12 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
 
     def __copy__(self) -> TrainTestExporter:
         return copy.deepcopy(self)
+
+    def _start(self, **how: Any) -> None:
+        rank = None
+        with self._run.guard("reading the rank"):
+            rank = rank_of_process()
+        self._run.start(**how, rank=rank)
 
     def _read(self, what: str, read: Callable[[keras.Model], T]) -> T | None:
         """Return what can be read from the model; a problem with one thing costs no other."""

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from gangplank.core.address import Address
-from gangplank.core.credentials import Access
-from gangplank.core.errors import DeliveryError, FailureReason
+from gangplank.core.address import parse
+from gangplank.core.credentials import Access, Credentials, access_to, is_exposed
+from gangplank.core.errors import ConfigurationError, DeliveryError, FailureReason
 from gangplank.core.page import Page
 from gangplank.core.report import shown
 from gangplank.core.settings import Handler
@@ -28,17 +28,40 @@ class Pushgateway:
     Args:
         address: of the gateway.
         handler: sends in our stead; it is told the timeout, but its deadline is its own affair.
-        access: who we are and whom we trust, where no handler sends.
+        credentials: asked for each push; else the address' own are used, or those of the environment.
+
+    Raises:
+        ConfigurationError: the address, or who we are to it, cannot work, with the cure.
     """
 
-    def __init__(self, address: Address, *, handler: Handler | None, access: Access) -> None:
-        self._address = address
+    def __init__(self, address: str, *, handler: Handler | None = None, credentials: Credentials | None = None) -> None:
+        self._address = parse(address)
         self._handler = handler
-        self._access = access
+        if handler is None:
+            self._access = access_to(self._address, credentials)
+        elif self._address.user is not None:
+            raise ConfigurationError(
+                "credentials in the address and a handler: the handler is who sends, so give them to it"
+            )
+        else:
+            self._access = Access()
 
     def __str__(self) -> str:
         """The address, without credentials."""
         return str(self._address)
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether requests carry credentials; a handler's are its own."""
+        return self._handler is not None or self._access.credentials is not None
+
+    @property
+    def exposed(self) -> bool:
+        """Whether credentials cross a network in the clear."""
+        return self._access.credentials is not None and is_exposed(self._address)
+
+    def close(self) -> None:
+        """Nothing: each push has a connection of its own."""
 
     def send(self, page: Page, timeout: float) -> None:
         """Replace the page's group; see `Sink.send`."""

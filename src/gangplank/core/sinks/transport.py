@@ -52,9 +52,12 @@ def request(
     try:
         connection.request(method, address.prefix + path, body, dict(headers))
         answer = connection.getresponse()
+        if connection.wire is not None and connection.wire.ended:
+            raise http.client.RemoteDisconnected("the answer ends in its head")
         return answer.status, answer.read(_MOST_ANSWER).decode(errors="replace")
     finally:
-        connection.close()
+        if connection.wire is not None:
+            connection.wire.hang_up()
 
 
 class _Connection(http.client.HTTPConnection):
@@ -65,6 +68,7 @@ class _Connection(http.client.HTTPConnection):
         self.default_port = 443 if tls else 80
         self._tls = tls
         self._deadline = deadline
+        self.wire: _DeadlineSocket | None = None
 
     def connect(self) -> None:
         plain = _connect(self.host, self.port, self._deadline)
@@ -76,6 +80,7 @@ class _Connection(http.client.HTTPConnection):
             plain.close()
             raise
         self.sock: Any = _DeadlineSocket(wrapped, self._deadline)
+        self.wire = self.sock
 
 
 class _DeadlineSocket:
@@ -84,6 +89,7 @@ class _DeadlineSocket:
     def __init__(self, plain: socket.socket, deadline: float) -> None:
         self._socket = plain
         self._deadline = deadline
+        self.ended = False  # the peer sends no more
 
     def sendall(self, data: bytes) -> None:
         view = memoryview(data)
@@ -92,23 +98,30 @@ class _DeadlineSocket:
             view = view[self._socket.send(view) :]
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self._socket, self._deadline))
+        return io.BufferedReader(_Reader(self))
+
+    def recv_into(self, buffer: Any) -> int:
+        self._socket.settimeout(_remaining(self._deadline))
+        received = self._socket.recv_into(buffer)
+        self.ended = received == 0
+        return received
 
     def close(self) -> None:
+        """Nothing yet: http.client is done with it before it has read an answer that ends with the connection."""
+
+    def hang_up(self) -> None:
         self._socket.close()
 
 
 class _Reader(io.RawIOBase):
-    def __init__(self, plain: socket.socket, deadline: float) -> None:
-        self._socket = plain
-        self._deadline = deadline
+    def __init__(self, wire: _DeadlineSocket) -> None:
+        self._wire = wire
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        self._socket.settimeout(_remaining(self._deadline))
-        return self._socket.recv_into(buffer)
+        return self._wire.recv_into(buffer)
 
 
 def _connect(host: str, port: int, deadline: float) -> socket.socket:

@@ -1,0 +1,86 @@
+"""What a run is told -> one frozen Snapshot, on the caller's thread."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from gangplank.core.arrays import arrays_of, parameters_in
+from gangplank.core.histogram import WeightCounts, count_weights
+from gangplank.core.report import Report
+from gangplank.core.selection import Selection
+from gangplank.core.settings import Settings
+from gangplank.core.snapshot import Snapshot
+
+
+class Recorder:
+    """Makes the snapshots of one run; a part that cannot be exported costs no other part.
+
+    Args:
+        settings: which metrics, which edges, how often.
+        report: where dropped parts are reported.
+    """
+
+    def __init__(self, settings: Settings, report: Report) -> None:
+        self._settings = settings
+        self._report = report
+        self._selection = Selection(settings.metrics, report=report, raises=not settings.ignore_exceptions)
+        self.begin_epoch()
+
+    def begin_epoch(self) -> None:
+        """Time the epoch from here."""
+        self._mark = time.monotonic()
+
+    def snapshot(
+        self,
+        metrics: Mapping[str, Any] | None,
+        *,
+        epoch: int | None,
+        step: int | None,
+        samples: float | None,
+        seconds: float | None,
+        learning_rates: Mapping[Any, Any] | float | None,
+        parameters: tuple[int, int] | None,
+        weights: Any,
+    ) -> Snapshot:
+        """Return what `Run.record` was told; its arguments are those of that."""
+        duration = time.monotonic() - self._mark if epoch is not None else None
+        values, dropped = self._selection.scalars(metrics or {})
+        position = None
+        with self._report.guard("reading the step"):
+            position = None if step is None else int(step)
+        if learning_rates is not None and not isinstance(learning_rates, Mapping):
+            learning_rates = {"": learning_rates}
+        rates, dropped_rates = self._selection.all_scalars(learning_rates or {})
+        if parameters is None and weights is not None:
+            with self._report.guard("counting the parameters"):
+                parameters = parameters_in(weights)
+        took = seconds or duration
+        return Snapshot(
+            values,
+            epoch=None if epoch is None else epoch + 1,
+            step=position,
+            epoch_duration=duration,
+            samples_per_second=samples / took if samples and took else None,
+            learning_rates=rates,
+            parameters=parameters,
+            weights=self._counted(weights, dropped) if weights is not None and self._weights_due(epoch) else None,
+            dropped=dropped + dropped_rates,
+        )
+
+    def report_missing(self, phase: str) -> None:
+        """Say which of the metrics that the user asked for never appeared."""
+        self._selection.report_missing(phase)
+
+    def _weights_due(self, epoch: int | None) -> bool:
+        frequency = self._settings.histogram_freq
+        return self._settings.edges is not None and (epoch is None or (frequency > 0 and (epoch + 1) % frequency == 0))
+
+    def _counted(self, weights: Any, dropped: Counter[str]) -> WeightCounts | None:
+        """Count the weights; a problem with them costs no metric."""
+        with self._report.guard("counting the weights"):
+            return count_weights(arrays_of(weights), self._settings.edges or ())
+        dropped["weights"] += 1
+        return None
