@@ -1,62 +1,96 @@
-"""What a gateway holds of one job, and tables of it for a terminal."""
+"""What a gateway holds, and what it holds of one job, as tables for a terminal."""
 
 from __future__ import annotations
 
-import urllib.request
 from collections import defaultdict
-from http.client import HTTPException
+from collections.abc import Iterable, Mapping
 
-from prometheus_client.parser import text_string_to_metric_families
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from gangplank.core.address import parse
-from gangplank.core.errors import GangplankError
+from gangplank.cli.client import GatewayClient
+from gangplank.cli.groups import Held, Series, ago, read
 from gangplank.core.naming import PHASES
 from gangplank.core.report import shown
 
 _WIDEST_BAR = 40
 # For rules rather than for readers, or said by another row.
 _NOT_SHOWN = ("run_info", "run_state", "run_metric_epoch")
-_IDENTITY = ("instance", "job", "phase", "run")
+
+_COLUMNS = ("job", "phase", "labels", "run", "state", "epoch", "last push", "heartbeat")
 
 
 def fetch(address: str, path: str) -> str:
-    """Return what a gateway answers, past any proxy.
+    """Return what a gateway answers.
 
     Raises:
         GangplankError: it does not answer, or refuses.
     """
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(f"{parse(address)}{path}", timeout=5) as answer:
-            text: str = answer.read().decode()
-    except (OSError, HTTPException, UnicodeDecodeError) as error:
-        raise GangplankError(f"no gateway answers on {address}: {shown(error)}") from error
-    return text
+    return GatewayClient(address).page(path).text
+
+
+def overview(groups: Iterable[Held], now: float) -> Table:
+    """Return the groups, one a row, as they stand at a moment of the gateway's clock."""
+    rows = [_row(held, now) for held in groups]
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in (name for name in _COLUMNS if any(row[name] for row in rows)):
+        # What is long is folded where the terminal is narrow: names, which have no end, before the rest.
+        table.add_column(column, overflow="fold", no_wrap=column in ("phase", "epoch", "heartbeat"), min_width=3)
+    for row in rows:
+        table.add_row(*(Text(shown(row[str(column.header)])) for column in table.columns))
+    return table
+
+
+def _row(held: Held, now: float) -> dict[str, str]:
+    labels = (label for label in held.group.labels if label[0] not in ("job", "phase", "run"))
+    position = (held.value("epoch"), held.value("epochs_planned"))
+    cells = (
+        held.key["job"],
+        held.key.get("phase", ""),
+        ", ".join(f"{name}={value!r}" for name, value in labels),
+        held.run,
+        held.standing(now),
+        "/".join(f"{number:g}" for number in position if number is not None),
+        held.push(now),
+        ago(held.value("heartbeat_timestamp_seconds"), now),
+    )
+    return dict(zip(_COLUMNS, cells, strict=True))
 
 
 class Holdings:
     """The samples of one job.
 
     Args:
-        text: what the gateway's `/metrics` shows.
-        job: whose samples.
+        held: its groups; or what the gateway's `/metrics` shows, of which those are meant that `job` pushed without
+            labels of its own in the grouping key.
+        job: whose samples, where the text is given.
     """
 
-    def __init__(self, text: str, job: str) -> None:
+    def __init__(self, held: str | Iterable[Held], job: str = "") -> None:
         # phase -> name of the sample, without gangplank_ and the phase -> labels and value
-        self._held: dict[str, dict[str, list[tuple[dict[str, str], float]]]] = {}
+        self._held: dict[str, dict[str, list[tuple[Mapping[str, str], float]]]] = {}
         self._gauges: set[str] = set()
-        for family in text_string_to_metric_families(text):
-            for name, labels, value, *_ in family.samples:
-                phase = labels.get("phase")
-                if name.startswith("gangplank_") and labels.get("job") == job and phase in PHASES:
-                    short = name.removeprefix("gangplank_").removeprefix(f"{phase}_")
-                    self._held.setdefault(phase, defaultdict(list))[short].append((labels, value))
-                    if family.type == "gauge":
-                        self._gauges.add(short)
+        if isinstance(held, str):
+            held = (group for group in read(held) if group.key == {"job": job, "phase": group.key.get("phase")})
+        for group in held:
+            phase = group.key.get("phase")
+            if phase in PHASES:
+                self._take(phase, group.series)
+
+    def _take(self, phase: str, every: Iterable[Series]) -> None:
+        samples = self._held.setdefault(phase, defaultdict(list))
+        for series in every:
+            short = series.name.removeprefix("gangplank_").removeprefix(f"{phase}_")
+            if short != "model_weights_bucket" or series.kind == "histogram":
+                samples[short].append((series.labels, series.value))
+            if series.kind == "gauge":
+                self._gauges.add(short)
+
+    @property
+    def phases(self) -> list[str]:
+        """The phases that hold something."""
+        return [phase for phase in PHASES if self._held.get(phase)]
 
     def value(self, phase: str, name: str, **labels: str) -> float | None:
         """Return a sample's value, or None where there is no such sample.
@@ -82,7 +116,7 @@ class Holdings:
 
     def table(self) -> Table:
         """Return the gauges, the phases side by side."""
-        phases = [phase for phase in PHASES if phase in self._held]
+        phases = self.phases
         table = Table(box=box.SIMPLE_HEAD)
         table.add_column("gangplank_...")
         for phase in phases:
@@ -110,12 +144,12 @@ class Holdings:
         return table
 
     def _state(self, phase: str) -> str:
-        states = [labels["state"] for labels, value in self._held[phase].get("run_state", []) if value]
+        states = [labels.get("state", "") for labels, value in self._held[phase].get("run_state", []) if value]
         return shown(", ".join(states))
 
 
-def _shown(name: str, labels: dict[str, str]) -> str:
+def _shown(name: str, labels: Mapping[str, str]) -> str:
     """Return what a row is called: the name, with the labels that tell samples of one run apart."""
-    others = ", ".join(f'{label}="{value}"' for label, value in labels.items() if label not in _IDENTITY)
+    others = ", ".join(f'{label}="{value}"' for label, value in labels.items() if label != "run")
     prefix = "" if name.startswith("run_") else "<phase>_"
     return shown(f"{prefix}{name}{{{others}}}" if others else f"{prefix}{name}")
