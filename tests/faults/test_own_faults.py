@@ -13,6 +13,7 @@ import pytest
 from gangplank import ExportError, Run
 from gangplank.core import (
     delivery,
+    exporting,
     histogram,
     info,
     ledger,
@@ -26,33 +27,20 @@ from gangplank.core import (
     run,
     scalar,
     selection,
+    steps,
 )
 from gangplank.core.sinks import pushgateway, transport
 from gangplank.testing.gateway import Gateway
 from reading import eventually
 
 ROOMS = (
-    *(
-        delivery,
-        histogram,
-        info,
-        ledger,
-        naming,
-        observers,
-        outbox,
-        page,
-        plugins,
-        recorder,
-        report,
-        run,
-        scalar,
-        selection,
-    ),
-    *(pushgateway, transport),
+    *(delivery, exporting, histogram, info, ledger, naming, observers, outbox, page, plugins, recorder, report, run),
+    *(scalar, selection, steps, pushgateway, transport),
 )
 # The doors themselves, and what is done before any training.
 NOT_INTERNAL = {
-    *(f"Run.{name}" for name in ("start", "record", "finish", "begin_epoch", "guard", "open", "phase")),
+    *(f"Run.{name}" for name in ("start", "record", "step", "finish", "begin_epoch", "open")),
+    *("Exporting.guard", "Exporting.phase"),
     *("Report.guard", "Report.once", "Report.trouble", "Report.recovered"),
     *("_DeadlineSocket.hang_up",),  # one that fails leaves a socket behind, which the tests report
 }
@@ -108,6 +96,7 @@ def train(training: Run) -> None:
     training.start(epochs=2)
     for epoch in range(2):
         training.begin_epoch()
+        training.step({"loss": 1}, step=epoch, duration=0.1)
         training.record({"loss": 1, "text": "a", "a/b": 2}, epoch=epoch, weights=[np.ones(3)])
     training.finish()
 
@@ -119,23 +108,17 @@ def test_there_is_something_to_break() -> None:
 
 # What such a training does not call: it comes before, at a heartbeat, a fork, the end of the process, or with a plugin.
 NOT_CALLED = {
-    *("Run._prepare", "Run._begin", "Run.epochs", "Run._check", "Run.addresses", "Run.close", "Run._take_info"),
+    *("Exporting._prepare", "Exporting._begin", "Exporting.addresses", "Exporting.close", "exporting._tell"),
+    *("Run._begin", "Run.epochs", "Run.exports_steps", "Run._check", "Run._take_info", "Report.renew"),
     *("Destinations.addresses", "Destinations.renew", "Destinations.hurry", "Destinations.flush_until"),
-    *("Destinations.close", "Destination.renew", "Destination._send", "run._tell", "Report.renew"),
+    *("Destinations.close", "Destination.renew", "Destination._send", "_DeadlineSocket.close"),
     *("Outbox.hurry", "Outbox.undelivered", "Ledger.add_info", "Page.identified"),
-    "_DeadlineSocket.close",
     *("Pushgateway.authenticates", "Pushgateway.exposed", "Pushgateway.close"),
     *("Observers.renew", "Observers.hurry", "Observers.flush_until", "Observers._run", "plugins._manager"),
     *("plugins.load", "plugins.register", "plugins.open_sink", "plugins.adapters", "plugins._checked"),
     *("plugins._installed", "plugins._loaded", "plugins._source", "plugins._switched_off", "plugins._names"),
-    *(
-        "plugins._refuse_two_of_a_name",
-        "plugins._raised",
-        "info._owner",
-        "info._script_folder",
-        "info._git_commit",
-        "info._head",
-    ),
+    *("plugins._refuse_two_of_a_name", "plugins._raised"),
+    *("info._owner", "info._script_folder", "info._git_commit", "info._head"),
     *("naming._digest", "naming.check_phase", "naming.check_value", "naming.check_labels"),
     *("Source.group", "Source.running", "Source.check"),
 }
@@ -146,7 +129,7 @@ NOT_CALLED = {
 def test_no_hook_raises_whatever_breaks(label: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with Gateway() as gateway:
         trainings = [
-            Run(address, "digits", histogram_buckets=[0.0], flush_timeout=0.1, timeout=1)
+            Run(address, "digits", histogram_buckets=[0.0], update_freq="batch", flush_timeout=0.1, timeout=1)
             for address in (gateway.address, "127.0.0.1:1", f"{gateway.address}/nowhere")
         ]
         fault = break_one(monkeypatch, label, OwnFaultError)

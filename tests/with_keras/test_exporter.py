@@ -301,7 +301,7 @@ def test_a_train_step_of_ones_own_is_not_described_by_what_it_does_not_use(gatew
         assert value(gateway, name) is None
 
 
-@pytest.mark.parametrize("broken", ["_samples", "_steps", "_learning_rates", "_parameters", "_stopped_on_nan"])
+@pytest.mark.parametrize("broken", ["samples_of", "steps_of", "learning_rates_of", "parameters_of", "_stopped_on_nan"])
 def test_what_cannot_be_read_of_a_model_costs_nothing_else(
     gateway: Server, model: keras.Model, data: Data, broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -555,17 +555,8 @@ def test_the_signature_is_the_published_one_and_keywords() -> None:
         "ignore_exceptions": True,
     }
     assert {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY} == {
-        *(
-            "grouping_key",
-            "run",
-            "concurrent",
-            "info",
-            "histogram_freq",
-            "push_interval",
-            "timeout",
-            "flush_timeout",
-            "credentials",
-        )
+        *("grouping_key", "run", "concurrent", "per_rank", "info", "histogram_freq", "update_freq"),
+        *("push_interval", "timeout", "flush_timeout", "credentials", "sink"),
     }
     neutral = inspect.signature(gangplank.Run).parameters
     assert {name: p.default for name, p in parameters.items() if name in neutral} == {

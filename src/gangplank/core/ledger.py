@@ -83,18 +83,24 @@ class Ledger:
                 # Keras' schedulers log it: the rate of the epoch that ended, under the name that ours has.
                 learning_rates = {"": metrics.pop("learning_rate")}
             epoch = _newest(snapshot.epoch, page.epoch)
-            new = [metric for metric in metrics if metric not in self._names]
+            steps = dict(snapshot.step_metrics)
+            new = [metric for metric in {**metrics, **steps} if metric not in self._names]
             room = MOST_METRICS - len(self._names)
             named, excess = self._names.add(new[:room]), new[room:]
             for metric in excess:
-                del metrics[metric]
+                metrics.pop(metric, None)
+                steps.pop(metric, None)
             rates = dict(page.learning_rates)
             for optimizer, rate in learning_rates.items():
                 if optimizer in rates or len(rates) < MOST_RATES:
                     rates[optimizer] = rate
                 else:
                     excess.append(f"learning rate of {optimizer}")
-            newest = {**page.metrics, **{self._names[metric]: (value, epoch) for metric, value in metrics.items()}}
+            newest = {
+                **page.metrics,
+                **{self._names[metric]: (value, None) for metric, value in steps.items()},
+                **{self._names[metric]: (value, epoch) for metric, value in metrics.items()},
+            }
             self._page = replace(
                 page,
                 last_update=time.time(),
@@ -102,6 +108,7 @@ class Ledger:
                 step=_newest(snapshot.step, page.step),
                 epoch_duration=_newest(snapshot.epoch_duration, page.epoch_duration),
                 samples_per_second=_newest(snapshot.samples_per_second, page.samples_per_second),
+                step_times=_newest(snapshot.step_times, page.step_times),
                 metrics=newest,
                 nonfinite_metrics=sum(not math.isfinite(value) for value, _ in newest.values()),
                 learning_rates=rates,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from prometheus_client import Metric, generate_latest
 from prometheus_client.registry import Collector
@@ -11,7 +12,7 @@ from prometheus_client.utils import floatToGoString
 
 from gangplank.core.errors import DROP_REASONS, FAILURE_REASONS
 from gangplank.core.histogram import WeightCounts
-from gangplank.core.snapshot import Group, Outcome
+from gangplank.core.snapshot import Group, Outcome, StepTimes
 
 RUNNING = "running"
 STATES = (RUNNING, *Outcome)
@@ -47,6 +48,7 @@ class Page(Collector):
     step: int | None = None
     epoch_duration: float | None = None
     samples_per_second: float | None = None
+    step_times: StepTimes | None = None
     metrics: Mapping[str, tuple[float, int | None]] = field(default_factory=dict)
     nonfinite_metrics: int = 0
     learning_rates: Mapping[str, float] = field(default_factory=dict)
@@ -120,12 +122,31 @@ class Page(Collector):
             "The epoch that a metric's value is from.",
             [({"metric": name}, epoch) for name, (_, epoch) in self.metrics.items() if epoch is not None],
         )
+        if self.step_times is not None:
+            yield from self._step_families(self.step_times)
         yield self._counter(
             "gangplank_run_export_failures", "Pushes of this run that failed.", FAILURE_REASONS, self.failures
         )
         yield self._counter(
             "gangplank_run_dropped_metrics", "Metrics that could not be exported.", DROP_REASONS, self.dropped
         )
+
+    def _step_families(self, times: StepTimes) -> Iterator[Metric]:
+        name = "gangplank_run_step_duration_seconds"
+        bounds = [*map(_go, times.edges), "+Inf"]
+        if any(times.counts):
+            yield self._histogram(
+                name, "How long the steps took.", zip(bounds, accumulate(times.counts), strict=True), times.seconds
+            )
+        totals = {
+            "data_wait": ("Time that steps waited for their data.", times.data_wait),
+            "forward": ("Time from the beginning of a step to its backward pass.", times.forward),
+        }
+        for name, (text, seconds) in totals.items():
+            if seconds is not None:
+                family = Metric(f"gangplank_run_{name}_seconds", text, "counter")
+                family.add_sample(f"gangplank_run_{name}_seconds_total", dict(self.labels), seconds)
+                yield family
 
     def _gauge(self, name: str, text: str, values: Iterable[tuple[dict[str, str], float]]) -> Metric:
         family = Metric(name, text, "gauge")
@@ -140,12 +161,22 @@ class Page(Collector):
         return family
 
     def _weights(self, name: str, weights: WeightCounts) -> Metric:
+        bounds = [*map(_go, weights.edges), "+Inf"]
+        counts = [*weights.counts, weights.total]
+        text = "Trainable weights that are finite, as they are now."
+        return self._histogram(name, text, zip(bounds, counts, strict=True), weights.sum)
+
+    def _histogram(self, name: str, text: str, buckets: Iterable[tuple[str, int]], total: float) -> Metric:
         # A plain Metric: prometheus_client's own histograms drop the sum where an edge is negative.
-        family = Metric(name, "Trainable weights that are finite, as they are now.", "histogram")
-        for edge, count in zip(weights.edges, weights.counts, strict=True):
-            le: str = floatToGoString(edge)  # type: ignore[no-untyped-call]
+        family = Metric(name, text, "histogram")
+        count = 0
+        for le, count in buckets:
             family.add_sample(f"{name}_bucket", {"le": le, **self.labels}, float(count))
-        family.add_sample(f"{name}_bucket", {"le": "+Inf", **self.labels}, float(weights.total))
-        family.add_sample(f"{name}_sum", dict(self.labels), weights.sum)
-        family.add_sample(f"{name}_count", dict(self.labels), float(weights.total))
+        family.add_sample(f"{name}_sum", dict(self.labels), total)
+        family.add_sample(f"{name}_count", dict(self.labels), float(count))
         return family
+
+
+def _go(edge: float) -> str:
+    text: str = floatToGoString(edge)  # type: ignore[no-untyped-call]
+    return text

@@ -13,6 +13,7 @@ from gangplank.core.report import Report
 from gangplank.core.selection import Selection
 from gangplank.core.settings import Settings
 from gangplank.core.snapshot import Snapshot
+from gangplank.core.steps import Steps
 
 
 class Recorder:
@@ -27,6 +28,7 @@ class Recorder:
         self._settings = settings
         self._report = report
         self._selection = Selection(settings.metrics, report=report, raises=not settings.ignore_exceptions)
+        self.steps = Steps(settings.update_every, settings.push_interval)
         self.begin_epoch()
 
     def begin_epoch(self) -> None:
@@ -64,10 +66,22 @@ class Recorder:
             step=position,
             epoch_duration=duration,
             samples_per_second=samples / took if samples and took else None,
+            step_times=self.steps.times(),
             learning_rates=rates,
             parameters=parameters,
             weights=self._counted(weights, dropped) if weights is not None and self._weights_due(epoch) else None,
             dropped=dropped + dropped_rates,
+        )
+
+    def step_snapshot(self) -> Snapshot:
+        """Return what the steps since the last snapshot said."""
+        metrics, prefix = self.steps.newest()
+        values, dropped = self._selection.scalars(metrics)
+        return Snapshot(
+            step=self.steps.position,
+            step_metrics={f"{prefix}{name}": value for name, value in values.items()},
+            step_times=self.steps.times(),
+            dropped=dropped,
         )
 
     def report_missing(self, phase: str) -> None:

@@ -5,32 +5,27 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from gangplank.core import process
-from gangplank.core.credentials import Credentials
-from gangplank.core.delivery import Destinations
 from gangplank.core.errors import ExportError
+from gangplank.core.exporting import Exporting
 from gangplank.core.info import known_info
 from gangplank.core.ledger import Ledger
-from gangplank.core.naming import check_phase, new_run_name
-from gangplank.core.plugins import announce, ask_for_info, load
+from gangplank.core.naming import new_run_name
+from gangplank.core.plugins import announce, ask_for_info
 from gangplank.core.rank import rank_of_process
 from gangplank.core.recorder import Recorder
-from gangplank.core.report import Report
-from gangplank.core.settings import Handler, Settings, check_settings, disabled
-from gangplank.core.sinks import Sink
-from gangplank.core.sinks.opening import open_sinks
-from gangplank.core.snapshot import Delivery, Group, Outcome, RunView
+from gangplank.core.settings import disabled
+from gangplank.core.snapshot import Group, Outcome
 
 # How often, and how many seconds apart, a training must seem to be over until it is believed.
 _LOOKS, _BETWEEN_LOOKS = 3, 0.05
 
 
-class Run:
+class Run(Exporting):
     """What an adapter drives, and what a plain training loop uses directly.
 
         with gangplank.Run("127.0.0.1:9091", "digits") as run:
@@ -43,121 +38,16 @@ class Run:
     pushed, when it starts (`epochs` and `record` see to it). Its methods return at once: a thread sends. None raises,
     unless `ignore_exceptions=False`.
 
-    Args:
-        address: where the numbers go: a Pushgateway (`host:port`, `http://host:port`,
-            `https://user:password@host/prefix`), a file for node_exporter's textfile collector
-            (`file:///path/name.prom`), an endpoint in this process for Prometheus to scrape
-            (`scrape://127.0.0.1:9464`), what an installed plugin brings, or a list of these. None waits for another.
-        job: the `job` label.
-        phase: `train`, `validate`, `test` or `predict`.
-        metrics: which of the recorded metrics to export; all that are numbers where it is left out.
-        histogram_buckets: finite, strictly increasing edges for the weights; no histogram where it is left out.
-        histogram_freq: count the weights every n epochs and at the end; 0: only at the end.
-        sink: opens the destination in the stead of the address' scheme: called with the address, returns a
-            `gangplank.Sink`.
-        handler: sends to the Pushgateway in our stead, in prometheus_client's contract
-            `(url, method, timeout, headers, data)`; its time-outs and redirects are its own affair.
-        ignore_exceptions: True logs what goes wrong with exporting and lets the run go on. False waits for every push
-            and raises ExportError at the first problem.
-        grouping_key: labels that tell this job's groups on the gateway apart, after `job` and `phase`.
-        run: the `run` label of every sample: "auto" makes one that sorts by time, None leaves the label out.
-        concurrent: several runs of this job go on at once: `run` joins the grouping key, and each run leaves a group on
-            the gateway that someone must delete.
-        per_rank: of several processes, every one exports, in a group of its own with its `rank`. Otherwise those whose
-            rank is above 0 are silent.
-        info: labels for `gangplank_run_info`, over what is known anyway (host, owner, git commit, ...).
-        push_interval: seconds between two pushes of values that arrive faster than epochs.
-        timeout: seconds that one push may take in all.
-        flush_timeout: seconds that the end of a run waits, at most, for its last page to arrive.
-        credentials: a callable, asked for each push, that returns (user, password) for HTTP Basic authentication, or
-            the whole `Authorization` header. Without it, those in the address are used, or those that the environment
-            holds for this very host: `GANGPLANK_PUSHGATEWAY_HOST`, `_USERNAME` and `_PASSWORD` (and `_CA_FILE`,
-            `_CERT_FILE`, `_KEY_FILE` for TLS).
-
     A copy has the same settings and no run. A pickle holds no password: the environment of the other process does.
 
-    Raises:
-        ConfigurationError: an argument that cannot work, with the cure.
+    What it is made with is documented in `Exporting`, its base.
     """
 
-    def __init__(
-        self,
-        address: str | Sequence[str],
-        job: str,
-        phase: str = "train",
-        *,
-        metrics: Iterable[str] | None = None,
-        histogram_buckets: Iterable[float] | None = None,
-        histogram_freq: int = 1,
-        sink: Callable[[str], Sink] | None = None,
-        handler: Handler | None = None,
-        ignore_exceptions: bool = True,
-        grouping_key: Mapping[str, object] | None = None,
-        run: str | None = "auto",
-        concurrent: bool = False,
-        per_rank: bool = False,
-        info: Mapping[str, object] | None = None,
-        push_interval: float = 15.0,
-        timeout: float = 5.0,
-        flush_timeout: float = 2.0,
-        credentials: Credentials | None = None,
-    ) -> None:
-        settings = check_settings(
-            address=address,
-            sink=sink,
-            handler=handler,
-            credentials=credentials,
-            job=job,
-            grouping_key=grouping_key,
-            run=run,
-            concurrent=concurrent,
-            per_rank=per_rank,
-            info=info,
-            metrics=metrics,
-            histogram_buckets=histogram_buckets,
-            histogram_freq=histogram_freq,
-            ignore_exceptions=ignore_exceptions,
-            push_interval=push_interval,
-            timeout=timeout,
-            flush_timeout=flush_timeout,
-        )
-        self._prepare(settings, check_phase(phase))
-
-    def _prepare(self, settings: Settings, phase: str) -> None:
-        # Both take their time: now, rather than when the training has begun.
-        known_info()
-        load()
-        self._settings = settings
-        self._report = Report(raises=not settings.ignore_exceptions)
-        self._checking = threading.Lock()
-        self.destinations = Destinations(
-            open_sinks(settings, self._report),
-            report=self._report,
-            push_interval=settings.push_interval,
-            timeout=settings.timeout,
-            flush_timeout=settings.flush_timeout,
-            awaited=not settings.ignore_exceptions,
-            tell=_tell,
-        )
-        self._begin(phase)
-
-    def _begin(self, phase: str) -> None:
-        self._phase = phase
+    def _begin(self) -> None:
         self._ledger: Ledger | None = None
         self._epoch: int | None = None  # the one under way, inside `epochs`
         self._recorder = Recorder(self._settings, self._report)
-
-    def phase(self, name: str) -> Run:
-        """Return a new run of the same exporter, in this phase (or in the same one, again)."""
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        other._begin(check_phase(name))
-        return other
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """Where the numbers go, without credentials; a scrape endpoint has its port once it listens."""
-        return self.destinations.addresses
+        self._checking = threading.Lock()
 
     @property
     def group(self) -> Group:
@@ -297,6 +187,39 @@ class Run:
             announce("gangplank_snapshot", self, snapshot=snapshot)
             self.begin_epoch()
 
+    @property
+    def exports_steps(self) -> bool:
+        """Whether the metrics of steps are wanted."""
+        return self._settings.update_every is not None
+
+    def step(
+        self,
+        metrics: Mapping[str, Any] | None = None,
+        *,
+        step: int | None = None,
+        duration: float | None = None,
+        data_wait: float | None = None,
+        forward: float | None = None,
+        prefix: str = "",
+    ) -> None:
+        """Note one step of the training; takes microseconds, and may be called from any thread and out of order.
+
+        Args:
+            metrics: numbers by the framework's names, as for `record`; read when they are pushed, so they may not
+                change any more. Those that `update_freq` does not want are left alone.
+            step: optimizer steps so far.
+            duration: seconds that the step took.
+            data_wait: seconds that it waited for its data.
+            forward: seconds from its beginning to the backward pass.
+            prefix: goes in front of the metrics' names, to tell them from an epoch's.
+        """
+        try:
+            if self.open and self._recorder.steps.note(metrics, step, duration, data_wait, forward, prefix):
+                announce("gangplank_snapshot", self, snapshot=self._recorder.step_snapshot())
+        except Exception:  # a guard around each step would cost more than the step
+            with self.guard("noting a step"):
+                raise
+
     def finish(self, error: BaseException | None = None, *, weights: Any = None) -> None:
         """End the run, and wait up to `flush_timeout` for its last values to arrive.
 
@@ -327,22 +250,6 @@ class Run:
     ) -> None:
         self.finish(error)
 
-    def guard(self, what: str, *, raises: bool = True) -> AbstractContextManager[None]:
-        """Return a context that keeps a problem with exporting from the training; an adapter works inside it.
-
-        Raises:
-            ExportError: a problem, where `ignore_exceptions=False` (and `raises`).
-        """
-        return self._report.guard(what, raises=raises)
-
-    def close(self) -> None:
-        """Let go of what the destinations hold open: a scrape endpoint stops listening.
-
-        Without it, an endpoint listens until the process ends, so that the last values of a run are scraped as well.
-        """
-        with self.guard("closing"):
-            self.destinations.close()
-
     def _take_info(self, plugin: str, facts: object) -> None:
         """Add what a plugin knows to the info family; called on the plugins' thread."""
         with self.guard(f"taking the info of {plugin}", raises=False):
@@ -361,23 +268,3 @@ class Run:
             self.finish(RuntimeError("the training is over, and nobody said how it ended"))
         finally:
             self._checking.release()
-
-    # A copy has the same settings, an outbox of its own, and no run.
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Run:
-        other = object.__new__(type(self))
-        other._prepare(self._settings, self._phase)
-        return other
-
-    def __copy__(self) -> Run:
-        return self.__deepcopy__({})
-
-    def __getstate__(self) -> tuple[Settings, str]:
-        return self._settings.picklable(), self._phase
-
-    def __setstate__(self, state: tuple[Settings, str]) -> None:
-        self._prepare(*state)
-
-
-def _tell(run: RunView, delivery: Delivery) -> None:
-    announce("gangplank_delivered", run, delivery=delivery)

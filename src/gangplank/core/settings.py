@@ -36,6 +36,7 @@ class Settings:
 
     Attributes:
         edges: of the weight histogram, or None for no histogram.
+        update_every: of how many steps the metrics of one are taken, or None for no step's.
         name: of each run: "auto" for one that is made, None for no `run` label.
         lost_password: whether pickling took credentials out of an address.
     """
@@ -53,6 +54,7 @@ class Settings:
     metrics: frozenset[str] | None
     edges: tuple[float, ...] | None
     histogram_freq: int
+    update_every: int | None
     ignore_exceptions: bool
     push_interval: float
     timeout: float
@@ -86,6 +88,7 @@ def check_settings(
     metrics: Iterable[str] | None,
     histogram_buckets: Iterable[float] | None,
     histogram_freq: int,
+    update_freq: int | str,
     ignore_exceptions: bool,
     push_interval: float,
     timeout: float,
@@ -116,6 +119,7 @@ def check_settings(
         metrics=None if metrics is None else _metric_names(metrics),
         edges=None if histogram_buckets is None else edges_of(histogram_buckets),
         histogram_freq=_frequency(histogram_freq),
+        update_every=_every(update_freq),
         ignore_exceptions=ignore_exceptions,
         push_interval=_seconds("push_interval", push_interval, zero=True),
         timeout=_seconds("timeout", timeout),
@@ -185,6 +189,17 @@ def _frequency(histogram_freq: int) -> int:
             f"histogram_freq={histogram_freq!r}: give n for every n epochs and the end, or 0 for the end only"
         )
     return histogram_freq
+
+
+def _every(update_freq: int | str) -> int | None:
+    if update_freq == "epoch":
+        return None
+    every = 1 if update_freq == "batch" else update_freq
+    if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+        raise ConfigurationError(
+            f'update_freq={update_freq!r}: give "epoch" for epochs only, "batch" for every step, or n for every n steps'
+        )
+    return every
 
 
 def _check_picklable(name: str, given: object) -> None:

@@ -47,11 +47,32 @@ class RunInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class StepTimes:
+    """How long all steps of a run took so far.
+
+    Attributes:
+        edges: upper bounds in seconds, increasing; shape (n,).
+        counts: how many steps fall between each edge and the one before, then those above the last; shape (n + 1,).
+        seconds: that all of them took.
+        data_wait: seconds in which the steps waited for their data, where that is known.
+        forward: seconds from the beginning of a step to its backward pass, where that is known.
+    """
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    seconds: float
+    data_wait: float | None = None
+    forward: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one call of `Run.record` says. What it leaves out keeps its newest value.
+    """What one call of `Run.record` says, or the newest of `Run.step`. What it leaves out keeps its newest value.
 
     Attributes:
         metrics: float64 by the framework's own names.
+        step_metrics: those of the newest step, which are no epoch's.
+        step_times: of all steps so far.
         epoch: epochs completed since the first of all, resumed ones included.
         step: optimizer steps since the first of all.
         epoch_duration: seconds that the newest epoch took.
@@ -63,6 +84,8 @@ class Snapshot:
     """
 
     metrics: Mapping[str, float] = field(default_factory=dict)
+    step_metrics: Mapping[str, float] = field(default_factory=dict)
+    step_times: StepTimes | None = None
     epoch: int | None = None
     step: int | None = None
     epoch_duration: float | None = None
@@ -71,6 +94,11 @@ class Snapshot:
     parameters: tuple[int, int] | None = None
     weights: WeightCounts | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_of_steps(self) -> bool:
+        """Whether it is from within an epoch, and need not be shown at once."""
+        return self.epoch is None and (self.step is not None or self.step_times is not None)
 
 
 class Outcome(enum.StrEnum):

@@ -12,13 +12,12 @@ from typing import Any, NamedTuple, Self, TypeVar
 import keras
 
 from gangplank import Credentials, Handler, Run, Sink
+from gangplank.keras.batches import Batches
 from gangplank.keras.caller import watch_caller
+from gangplank.keras.model_facts import learning_rates_of, parameters_of, samples_of, steps_of, steps_per_batch
 from gangplank.keras.rank import rank_of_process
 
 T = TypeVar("T")
-
-# A float32 metric counts samples exactly up to here.
-_MOST_SAMPLES = 2**24
 
 
 class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -63,6 +62,8 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
             rank is above 0 are silent.
         info: labels for `gangplank_run_info`, over what is known anyway (host, owner, git commit, ...).
         histogram_freq: count the weights every n epochs and at the end; 0: only at the end.
+        update_freq: "batch" exports the metrics of each batch too, as `gangplank_train_batch_<metric>`, n those of
+            every n-th, and both how long all steps take; what is pushed is the newest, every `push_interval`.
         push_interval: seconds between two pushes of values that arrive faster than epochs.
         timeout: seconds that one push may take in all.
         flush_timeout: seconds that the end of a run waits, at most, for its last values to arrive.
@@ -94,6 +95,7 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         per_rank: bool = False,
         info: Mapping[str, object] | None = None,
         histogram_freq: int = 1,
+        update_freq: int | str = "epoch",
         push_interval: float = 15.0,
         timeout: float = 5.0,
         flush_timeout: float = 2.0,
@@ -112,6 +114,7 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
             metrics=metrics,
             histogram_buckets=histogram_buckets,
             histogram_freq=histogram_freq,
+            update_freq=update_freq,
             handler=handler,
             ignore_exceptions=ignore_exceptions,
             grouping_key=grouping_key,
@@ -127,6 +130,12 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         )
         self._goes_on: Callable[[], bool] | None = None  # whether the fit under way is; None outside of fits
         self._epoch_began = 0.0
+        self._batches: Batches | None = None
+        if self._run.exports_steps:
+            # Only then: Keras would wait for each batch's logs. They say that Keras may call them from any thread.
+            self.async_safe = True
+            self.on_train_batch_begin = self._begin_batch
+            self.on_train_batch_end = self._end_batch
         # Of the epoch, once its validation has begun.
         self._training: _TrainingPart | None = None
 
@@ -150,6 +159,13 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
             if not self._run.open:
                 self._run = self._run.phase("train")
                 self._start(epochs=self.params.get("epochs"), epoch=epoch, alive=self._goes_on)
+                if self._run.exports_steps:
+                    self._batches = Batches(
+                        self._run,
+                        position=self._read("the step", steps_per_batch),
+                        at_once=getattr(self.model, "steps_per_execution", 1),
+                        planned=self.params.get("steps"),
+                    )
             self._run.begin_epoch()
             self._epoch_began = time.monotonic()
             self._training = None
@@ -159,23 +175,26 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         if not self._run.open:
             return
         with self._run.guard("recording the epoch"):
+            step = self._read("the step", steps_of)
+            if self._batches is not None:
+                self._batches.end_epoch(step)
             part = self._training or self._training_part()
             # Who evaluated in between has begun the count anew: then it is not the count of this loss.
             counted = part is not None and part.loss is not None and part.loss == _loss(logs)
             self._run.record(
                 _values(logs),
                 epoch=epoch,
-                step=self._read("the step", _steps),
+                step=step,
                 samples=part.samples if part and counted else None,
                 seconds=part.seconds if part else None,
-                learning_rates=self._read("the learning rate", _learning_rates),
-                parameters=self._read("the parameters", _parameters),
+                learning_rates=self._read("the learning rate", learning_rates_of),
+                parameters=self._read("the parameters", parameters_of),
                 weights=self.model,
             )
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """End the run, with the weights that the other callbacks left."""
-        self._goes_on = None
+        self._goes_on = self._batches = None
         with self._run.guard("ending the fit"):
             stopped_on_nan = self._read("the loss", lambda model: _stopped_on_nan(model, logs))
             error = FloatingPointError("the loss is not finite") if stopped_on_nan else None
@@ -185,8 +204,11 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         """Start the run of an evaluation; one inside a fit ends the training part of the epoch."""
         with self._run.guard("beginning the evaluation"):
             if self._goes_on is not None:
+                if self._batches is not None:
+                    self._batches.end_training()
                 self._training = self._training or self._training_part()
                 return
+            self._batches = None
             self._run = self._run.phase("test")
             self._start(alive=watch_caller())
 
@@ -195,7 +217,7 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         if self._goes_on is not None or not self._run.open:
             return
         with self._run.guard("ending the evaluation"):
-            self._run.record(_values(logs), parameters=self._read("the parameters", _parameters))
+            self._run.record(_values(logs), parameters=self._read("the parameters", parameters_of))
             self._run.finish(weights=self.model)
 
     def close(self) -> None:
@@ -213,10 +235,18 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy starts from: no model, and no fit under way."""
-        return {**self.__dict__, "_model": None, "params": None, "_goes_on": None, "_training": None}
+        return {**self.__dict__, "_model": None, "params": None, "_goes_on": None, "_training": None, "_batches": None}
 
     def __copy__(self) -> TrainTestExporter:
         return copy.deepcopy(self)
+
+    def _begin_batch(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if self._batches is not None:
+            self._batches.begin(batch)
+
+    def _end_batch(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if self._batches is not None:
+            self._batches.end(batch, logs)
 
     def _start(self, **how: Any) -> None:
         rank = None
@@ -232,7 +262,7 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
 
     def _training_part(self) -> _TrainingPart | None:
         seconds = time.monotonic() - self._epoch_began
-        samples, loss = self._read("the samples", _samples) or (None, None)
+        samples, loss = self._read("the samples", samples_of) or (None, None)
         return _TrainingPart(samples, loss, seconds)
 
 
@@ -259,53 +289,3 @@ def _loss(logs: Mapping[str, Any] | None) -> float | None:
 def _values(logs: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the logs with the values of Keras' variables in place of these."""
     return {name: value.value if isinstance(value, keras.Variable) else value for name, value in (logs or {}).items()}
-
-
-def _parameters(model: keras.Model) -> tuple[int, int]:
-    """Return how many parameters are trainable, and how many are not (BatchNorm's statistics among them)."""
-    trainable, others = (
-        sum(math.prod(variable.shape) for variable in _once(variables))
-        for variables in (model.trainable_weights, model.non_trainable_weights)
-    )
-    return trainable, others
-
-
-def _once(variables: Iterable[Any]) -> Iterable[Any]:
-    return {id(variable): variable for variable in variables}.values()
-
-
-def _learning_rates(model: keras.Model) -> dict[str, Any]:
-    optimizer = _optimizer(model)
-    if optimizer is None:
-        return {}
-    several = getattr(optimizer, "optimizers", None)
-    if several is None:
-        return {"": optimizer.learning_rate}
-    return {str(index): one.learning_rate for index, one in enumerate(several)}
-
-
-def _steps(model: keras.Model) -> int | None:
-    iterations = getattr(_optimizer(model), "iterations", None)
-    return None if iterations is None else int(iterations)
-
-
-def _optimizer(model: keras.Model) -> Any:
-    """Return the optimizer that trains the model; None where a train step of the user's own has others."""
-    optimizer = getattr(model, "optimizer", None)
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # the loss scaling of mixed precision
-    iterations = getattr(optimizer, "iterations", None)
-    return None if iterations is not None and int(iterations) == 0 else optimizer
-
-
-def _samples(model: keras.Model) -> tuple[float, float] | None:
-    """Return how many samples the epoch has seen so far, and their mean loss.
-
-    Keras' own running mean of the loss knows: its weight is the samples, where Keras' own train step updates it.
-    """
-    tracker = getattr(model, "_loss_tracker", None)
-    if not isinstance(tracker, keras.metrics.Mean) or not type(model).train_step.__module__.startswith("keras."):
-        return None
-    samples = float(tracker.count)
-    if str(tracker.count.dtype) not in ("float32", "float64") or samples >= _MOST_SAMPLES:
-        return None
-    return samples, float(tracker.result())
