@@ -235,6 +235,9 @@ class Run(Exporting):
                 return
             if weights is not None:
                 self.record(weights=weights)
+            steps = self._recorder.step_snapshot()
+            if steps.is_of_steps:
+                announce("gangplank_snapshot", self, snapshot=steps)
             self._recorder.report_missing(self._phase)
             process.this.runs.discard(self)
             announce("gangplank_run_finished", self, outcome=Outcome.of(error))

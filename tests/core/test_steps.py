@@ -1,0 +1,189 @@
+"""Steps: counted exactly, from any thread and in any order; pushed at most every interval."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any
+
+import hypothesis
+import hypothesis.strategies as some
+import pytest
+
+from gangplank import ConfigurationError, Page, Run
+from gangplank.core.steps import DURATION_EDGES, Steps
+from reading import eventually
+
+
+class Shelf:
+    """A sink that keeps the pages."""
+
+    def __init__(self) -> None:
+        self.pages: list[Page] = []
+
+    def __str__(self) -> str:
+        return "shelf://here"
+
+    def send(self, page: Page, timeout: float) -> None:
+        self.pages.append(page)
+
+    def close(self) -> None:
+        pass
+
+    def value(self, name: str, **labels: str) -> float | None:
+        for family in self.pages[-1].collect() if self.pages else ():
+            for sample in family.samples:
+                if sample.name == name and labels.items() <= sample.labels.items():
+                    return float(sample.value)
+        return None
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+def training(shelf: Shelf, **options: Any) -> Run:
+    return Run("shelf://here", "digits", sink=lambda _: shelf, **{"update_freq": "batch", **options})
+
+
+@hypothesis.given(some.lists(some.floats(0, 100), min_size=1, max_size=50))
+def test_every_duration_is_counted_in_its_bucket(durations: Sequence[float]) -> None:
+    steps = Steps(None, 15)
+    for duration in durations:
+        steps.note(None, None, duration, None, None, "")
+    times = steps.times()
+    assert times is not None
+    counts = [0] * (len(DURATION_EDGES) + 1)
+    for duration in durations:
+        counts[bisect_left(DURATION_EDGES, duration)] += 1
+    assert times.counts == tuple(counts)
+    assert times.seconds == pytest.approx(sum(durations))
+
+
+def test_the_histogram_is_cumulative_and_its_edges_are_inclusive(shelf: Shelf) -> None:
+    with training(shelf) as run:
+        run.start()
+        for duration in (0.001, 0.0010001, 60.0, 60.1):
+            run.step(duration=duration)
+        run.record(epoch=0)
+    name = "gangplank_run_step_duration_seconds"
+    assert shelf.value(f"{name}_bucket", le="0.001") == 1
+    assert shelf.value(f"{name}_bucket", le="0.0025") == 2
+    assert shelf.value(f"{name}_bucket", le="60.0") == 3
+    assert shelf.value(f"{name}_bucket", le="+Inf") == 4
+    assert shelf.value(f"{name}_count") == 4
+    assert shelf.value(f"{name}_sum") == pytest.approx(120.1020001)
+
+
+def test_what_nobody_says_has_no_family(shelf: Shelf) -> None:
+    with training(shelf) as run:
+        run.record({"loss": 1}, epoch=0)
+    assert not [family.name for family in shelf.pages[-1].collect() if "step" in family.name and family.samples]
+
+
+def test_waiting_and_forward_times_add_up(shelf: Shelf) -> None:
+    with training(shelf) as run:
+        run.start()
+        run.step(data_wait=0.25, forward=0.5)
+        run.step(data_wait=0.25)
+    assert shelf.value("gangplank_run_data_wait_seconds_total") == 0.5
+    assert shelf.value("gangplank_run_forward_seconds_total") == 0.5
+
+
+@hypothesis.given(some.permutations(range(1, 7)))
+def test_of_steps_out_of_order_the_highest_stays(order: Sequence[int]) -> None:
+    steps = Steps(1, 15)
+    for step in order:
+        steps.note({"loss": step}, step, None, None, None, "")
+    assert steps.position == 6
+    assert steps.newest() == ({"loss": 6}, "")
+
+
+@pytest.mark.parametrize(("calls", "taken"), [([3, 7, 11], [3, 7, 11]), ([1, 2, 3, 4, 5, 9], [1, 5, 9])])
+def test_of_every_fourth_those_are_taken_that_are_due(calls: list[int], taken: list[int]) -> None:
+    steps = Steps(4, 15)
+    seen = []
+    for step in calls:
+        steps.note({"loss": step}, step, None, None, None, "")
+        seen.append(steps.newest()[0].get("loss"))
+    assert [step for step in seen if step is not None] == taken
+
+
+def test_threads_lose_no_step() -> None:
+    steps = Steps(1, 15)
+    numbers = itertools.count(1)
+
+    def note() -> None:
+        for _ in range(1000):
+            steps.note({}, next(numbers), 0.01, None, None, "")
+
+    threads = [threading.Thread(target=note) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    times = steps.times()
+    assert times is not None
+    assert sum(times.counts) == steps.position == 4000
+
+
+def test_a_step_is_in_a_layer_of_its_own(shelf: Shelf) -> None:
+    with training(shelf, push_interval=0) as run:
+        run.start(epochs=2)
+        run.step({"loss": 3.0}, step=1, prefix="batch_")
+        run.record({"loss": 2.0}, epoch=0, step=10)
+        run.step({"loss": 1.0}, step=11, prefix="batch_")
+        eventually(lambda: shelf.value("gangplank_train_batch_loss") == 1.0)
+        assert shelf.value("gangplank_train_loss") == 2.0
+        assert shelf.value("gangplank_run_metric_epoch", metric="loss") == 1
+        assert shelf.value("gangplank_run_metric_epoch", metric="batch_loss") is None
+        assert shelf.value("gangplank_run_step") == 11
+        assert shelf.value("gangplank_run_epoch") == 1
+
+
+def test_steps_are_pushed_at_most_every_interval(shelf: Shelf) -> None:
+    with training(shelf, push_interval=0.2, flush_timeout=5) as run:
+        run.start()
+        start = time.monotonic()
+        step = 0
+        while time.monotonic() < start + 0.5:
+            run.step({"loss": float(step)}, step=(step := step + 1))
+    assert step > 1000
+    assert len(shelf.pages) <= 6  # start, some of the steps, finish
+
+
+def test_by_epoch_no_step_is_exported_and_its_time_is(shelf: Shelf) -> None:
+    with training(shelf, update_freq="epoch", push_interval=0) as run:
+        run.start()
+        run.step({"loss": object()}, step=1, duration=0.5, prefix="batch_")
+    assert shelf.value("gangplank_run_step_duration_seconds_count") == 1
+    assert shelf.value("gangplank_train_batch_loss") is None
+    assert shelf.value("gangplank_run_dropped_metrics_total", reason="not_numeric") == 0
+
+
+def test_a_run_that_is_not_open_notes_nothing(shelf: Shelf) -> None:
+    run = training(shelf)
+    run.step({"loss": 1}, step=1)
+    run.start()
+    run.finish()
+    run.step({"loss": 1}, step=1)
+    assert shelf.value("gangplank_run_step") is None
+
+
+def test_metrics_that_are_none_cost_no_step(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    with training(shelf, push_interval=0, metrics=["loss"]) as run:
+        run.start()
+        for step in range(5):
+            run.step({"loss": "text", "other": 3}, step=step, duration=0.1)
+    assert shelf.value("gangplank_run_step_duration_seconds_count") == 5
+    assert caplog.text.count("is not exported") == 1
+
+
+@pytest.mark.parametrize("update_freq", ["epochs", 0, -1, True, 1.5, None])
+def test_a_frequency_that_is_none_is_refused(update_freq: Any) -> None:
+    with pytest.raises(ConfigurationError, match='give "epoch" for epochs only'):
+        Run("gateway:9091", "digits", update_freq=update_freq)
