@@ -13,11 +13,18 @@ from gangplank.core.scalar import scalar
 HISTOGRAM_WEIGHT_BUCKETS_0_3 = tuple(edge / 100 for edge in range(-30, 31, 5))
 #: 21 edges, -1.0 to 1.0 by 0.1; each the float that one would type.
 HISTOGRAM_WEIGHT_BUCKETS_1_0 = tuple(edge / 10 for edge in range(-10, 11))
+#: 31 edges, the same for every run: 0, and powers of two from 2**-12 to 4 on either side.
+HISTOGRAM_WEIGHT_BUCKETS_AUTO = (
+    *(-(2.0**power) for power in range(2, -13, -1)),
+    0.0,
+    *(2.0**power for power in range(-12, 3)),
+)
+MOST_TENSORS = 50
 # Of a page's 2,000 series.
 MOST_EDGES = 150
 
 
-def edges_of(buckets: Iterable[float]) -> tuple[float, ...]:
+def edges_of(buckets: Iterable[float] | str) -> tuple[float, ...]:
     """Return the edges as float64, in order.
 
     Args:
@@ -27,7 +34,9 @@ def edges_of(buckets: Iterable[float]) -> tuple[float, ...]:
         ConfigurationError: they are something else.
     """
     if isinstance(buckets, str | bytes):
-        raise ConfigurationError(f"histogram_buckets={buckets!r}: give numbers, such as HISTOGRAM_WEIGHT_BUCKETS_0_3")
+        raise ConfigurationError(
+            f'histogram_buckets={buckets!r}: give "auto", or numbers such as HISTOGRAM_WEIGHT_BUCKETS_0_3'
+        )
     try:
         given = list(buckets)
     except TypeError:

@@ -29,8 +29,11 @@ class Exporting:
         job: the `job` label.
         phase: `train`, `validate`, `test` or `predict`.
         metrics: which of the recorded metrics to export; all that are numbers where it is left out.
-        histogram_buckets: finite, strictly increasing edges for the weights; no histogram where it is left out.
+        histogram_buckets: finite, strictly increasing edges for the weights, or "auto" for edges that need no guess and
+            are the same for every run; no histogram where it is left out.
         histogram_freq: count the weights every n epochs and at the end; 0: only at the end.
+        per_tensor: count the weights of each tensor, labelled `tensor="dense/kernel"`: True for the 50 largest, n for
+            the n largest, the others together as `tensor="other"`. Each takes as many series as there are edges.
         update_freq: of which steps the metrics are exported too: "epoch" for none, "batch" for each, n for every n-th.
             What is pushed is the newest, every `push_interval`.
         sink: opens the destination in the stead of the address' scheme: called with the address, returns a
@@ -65,8 +68,9 @@ class Exporting:
         phase: str = "train",
         *,
         metrics: Iterable[str] | None = None,
-        histogram_buckets: Iterable[float] | None = None,
+        histogram_buckets: Iterable[float] | str | None = None,
         histogram_freq: int = 1,
+        per_tensor: bool | int = False,
         update_freq: int | str = "epoch",
         sink: Callable[[str], Sink] | None = None,
         handler: Handler | None = None,
@@ -95,6 +99,7 @@ class Exporting:
             metrics=metrics,
             histogram_buckets=histogram_buckets,
             histogram_freq=histogram_freq,
+            per_tensor=per_tensor,
             update_freq=update_freq,
             ignore_exceptions=ignore_exceptions,
             push_interval=push_interval,

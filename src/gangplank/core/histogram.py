@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gangplank.core.device import count_on_device, rounded_down
 from gangplank.core.errors import MetricError
 
 # Weights per block: 128 kB of float32, which stays in a core's cache while every edge is compared with it.
@@ -34,12 +35,22 @@ class WeightCounts:
     sum: float
     nonfinite: int
 
+    def __add__(self, other: WeightCounts) -> WeightCounts:
+        return WeightCounts(
+            self.edges,
+            tuple(mine + others for mine, others in zip(self.counts, other.counts, strict=True)),
+            self.total + other.total,
+            self.sum + other.sum,
+            self.nonfinite + other.nonfinite,
+        )
 
-def count_weights(arrays: Iterable[npt.NDArray[Any]], edges: Sequence[float]) -> WeightCounts:
+
+def count_weights(arrays: Iterable[Any], edges: Sequence[float]) -> WeightCounts:
     """Count weights exactly, array by array and block by block, so that no copy of a model is made.
 
     Args:
-        arrays: of any shape and any float or integer dtype (ml_dtypes' bfloat16 and float8 too).
+        arrays: NumPy arrays of any shape and any float or integer dtype (ml_dtypes' bfloat16 and float8 too), or
+            tensors of an accelerator, which stay there.
         edges: finite, strictly increasing.
 
     Raises:
@@ -49,6 +60,34 @@ def count_weights(arrays: Iterable[npt.NDArray[Any]], edges: Sequence[float]) ->
     for array in arrays:
         tally.add(array)
     return tally.counted()
+
+
+def count_tensors(
+    named: Iterable[tuple[str, Any]], edges: Sequence[float], most: int
+) -> tuple[dict[str, WeightCounts], int]:
+    """Count the weights of each tensor.
+
+    Returns:
+        The counts of the largest tensors by name, in their order, with those of all others under `other`; and how many
+        these are.
+
+    Args:
+        named: arrays as for `count_weights`, with their names.
+        edges: finite, strictly increasing.
+        most: tensors to keep apart.
+    """
+    counted: dict[str, WeightCounts] = {}
+    for name, array in named:
+        counts = count_weights([array], edges)
+        counted[name] = counted[name] + counts if name in counted else counts
+    sizes = {name: counts.total + counts.nonfinite for name, counts in counted.items()}
+    kept = set(sorted(counted, key=lambda name: (-sizes[name], name))[:most])
+    others = [counts for name, counts in counted.items() if name not in kept]
+    largest = {name: counts for name, counts in counted.items() if name in kept}
+    if others:
+        start = largest.pop("other", None) or WeightCounts(tuple(edges), (0,) * len(edges), 0, 0.0, 0)
+        largest["other"] = sum(others, start)
+    return largest, len(others)
 
 
 class _Tally:
@@ -63,11 +102,18 @@ class _Tally:
         self._below = np.empty(BLOCK, dtype=np.bool_)
         self._edges_in: dict[np.dtype[Any], list[Any]] = {}
 
-    def add(self, array: npt.NDArray[Any]) -> None:
+    def add(self, array: Any) -> None:
+        if not isinstance(array, np.ndarray):
+            below, finite, total, nonfinite = count_on_device(array, self._edges)
+            self._counts = [counted + more for counted, more in zip(self._counts, below, strict=True)]
+            self._sums.append(total)
+            self._total += finite
+            self._nonfinite += nonfinite
+            return
         dtype = _comparable(array.dtype)
         edges = self._edges_in.get(dtype)
         if edges is None:
-            edges = self._edges_in[dtype] = [_round_down(edge, dtype) for edge in self._edges]
+            edges = self._edges_in[dtype] = [rounded_down(edge, dtype) for edge in self._edges]
         weights = array.reshape(-1)
         for start in range(0, weights.size, BLOCK):
             self._add_block(weights[start : start + BLOCK].astype(dtype, copy=False), edges)
@@ -107,10 +153,3 @@ def _comparable(dtype: np.dtype[Any]) -> np.dtype[Any]:
     if np.can_cast(dtype, np.float32) and not np.issubdtype(dtype, np.complexfloating):
         return np.dtype(np.float32)  # float16, bfloat16 and float8: float32 holds each of their values
     raise MetricError(f"weights of dtype {dtype} are no real numbers: they are not counted", "weights")
-
-
-def _round_down(edge: float, dtype: np.dtype[Any]) -> Any:
-    """Return the largest number of a dtype that is not above an edge: `w <= edge` is then exact in that dtype."""
-    with np.errstate(over="ignore", under="ignore"):
-        rounded = dtype.type(edge)
-    return np.nextafter(rounded, dtype.type(-np.inf)) if float(rounded) > edge else rounded

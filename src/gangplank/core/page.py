@@ -8,14 +8,15 @@ from itertools import accumulate
 
 from prometheus_client import Metric, generate_latest
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from gangplank.core.errors import DROP_REASONS, FAILURE_REASONS
+from gangplank.core.exposition import histogram_text, upper_bounds
 from gangplank.core.histogram import WeightCounts
 from gangplank.core.snapshot import Group, Outcome, StepTimes
 
 RUNNING = "running"
 STATES = (RUNNING, *Outcome)
+_WEIGHTS = "Trainable weights that are finite, as they are now."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ class Page(Collector):
     nonfinite_metrics: int = 0
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     parameters: tuple[int, int] | None = None
-    weights: WeightCounts | None = None
+    weights: Mapping[str, WeightCounts] | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
 
@@ -63,10 +64,21 @@ class Page(Collector):
 
     def text(self) -> bytes:
         """Return the page in Prometheus' text format 0.0.4."""
-        return generate_latest(self)
+        if self.weights is None or "" in self.weights:
+            return generate_latest(self)
+        # Of many tensors: prometheus_client would take its time.
+        name = f"gangplank_{self.phase}_model_weights"
+        head = f"# HELP {name} {_WEIGHTS}\n# TYPE {name} histogram\n"
+        histograms = "".join([head, *histogram_text(name, self.labels, self.weights)])
+        return generate_latest(_Families(self._gauges_and_counters())) + histograms.encode()
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families; a family that has no value yet is left out."""
+        yield from self._gauges_and_counters()
+        if self.weights is not None:
+            yield self._histograms_of(self.weights)
+
+    def _gauges_and_counters(self) -> Iterator[Metric]:
         yield from self._phase_families()
         yield from self._run_families()
 
@@ -89,11 +101,10 @@ class Page(Collector):
                 [({"trainable": yes}, count) for yes, count in zip(("true", "false"), self.parameters, strict=True)],
             )
         if self.weights is not None:
-            yield self._weights(f"{prefix}model_weights", self.weights)
             yield self._gauge(
                 f"{prefix}model_weights_nonfinite",
                 "Trainable weights that are NaN or infinite.",
-                [({}, self.weights.nonfinite)],
+                [(_tensor(tensor), counted.nonfinite) for tensor, counted in self.weights.items()],
             )
 
     def _run_families(self) -> Iterator[Metric]:
@@ -132,12 +143,11 @@ class Page(Collector):
         )
 
     def _step_families(self, times: StepTimes) -> Iterator[Metric]:
-        name = "gangplank_run_step_duration_seconds"
-        bounds = [*map(_go, times.edges), "+Inf"]
         if any(times.counts):
-            yield self._histogram(
-                name, "How long the steps took.", zip(bounds, accumulate(times.counts), strict=True), times.seconds
-            )
+            family = Metric("gangplank_run_step_duration_seconds", "How long the steps took.", "histogram")
+            buckets = zip(upper_bounds(times.edges), accumulate(times.counts), strict=True)
+            self._add_histogram(family, {}, buckets, times.seconds)
+            yield family
         totals = {
             "data_wait": ("Time that steps waited for their data.", times.data_wait),
             "forward": ("Time from the beginning of a step to its backward pass.", times.forward),
@@ -160,23 +170,31 @@ class Page(Collector):
             family.add_sample(f"{name}_total", {"reason": reason, **self.labels}, float(counts.get(reason, 0)))
         return family
 
-    def _weights(self, name: str, weights: WeightCounts) -> Metric:
-        bounds = [*map(_go, weights.edges), "+Inf"]
-        counts = [*weights.counts, weights.total]
-        text = "Trainable weights that are finite, as they are now."
-        return self._histogram(name, text, zip(bounds, counts, strict=True), weights.sum)
-
-    def _histogram(self, name: str, text: str, buckets: Iterable[tuple[str, int]], total: float) -> Metric:
-        # A plain Metric: prometheus_client's own histograms drop the sum where an edge is negative.
-        family = Metric(name, text, "histogram")
-        count = 0
-        for le, count in buckets:
-            family.add_sample(f"{name}_bucket", {"le": le, **self.labels}, float(count))
-        family.add_sample(f"{name}_sum", dict(self.labels), total)
-        family.add_sample(f"{name}_count", dict(self.labels), float(count))
+    def _histograms_of(self, weights: Mapping[str, WeightCounts]) -> Metric:
+        family = Metric(f"gangplank_{self.phase}_model_weights", _WEIGHTS, "histogram")
+        for tensor, counted in weights.items():
+            buckets = zip(upper_bounds(counted.edges), (*counted.counts, counted.total), strict=True)
+            self._add_histogram(family, _tensor(tensor), buckets, counted.sum)
         return family
 
+    def _add_histogram(
+        self, family: Metric, labels: Mapping[str, str], buckets: Iterable[tuple[str, int]], total: float
+    ) -> None:
+        # A plain Metric: prometheus_client's own histograms drop the sum where an edge is negative.
+        count = 0
+        for le, count in buckets:
+            family.add_sample(f"{family.name}_bucket", {"le": le, **labels, **self.labels}, float(count))
+        family.add_sample(f"{family.name}_sum", {**labels, **self.labels}, total)
+        family.add_sample(f"{family.name}_count", {**labels, **self.labels}, float(count))
 
-def _go(edge: float) -> str:
-    text: str = floatToGoString(edge)  # type: ignore[no-untyped-call]
-    return text
+
+def _tensor(name: str) -> dict[str, str]:
+    return {"tensor": name} if name else {}
+
+
+class _Families(Collector):
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = list(families)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from gangplank.core.arrays import arrays_of, parameters_in
-from gangplank.core.histogram import WeightCounts, count_weights
+from gangplank.core.arrays import arrays_of, named_arrays, parameters_in
+from gangplank.core.histogram import WeightCounts, count_tensors, count_weights
 from gangplank.core.report import Report
 from gangplank.core.selection import Selection
 from gangplank.core.settings import Settings
@@ -92,9 +92,17 @@ class Recorder:
         frequency = self._settings.histogram_freq
         return self._settings.edges is not None and (epoch is None or (frequency > 0 and (epoch + 1) % frequency == 0))
 
-    def _counted(self, weights: Any, dropped: Counter[str]) -> WeightCounts | None:
+    def _counted(self, weights: Any, dropped: Counter[str]) -> dict[str, WeightCounts] | None:
         """Count the weights; a problem with them costs no metric."""
+        edges, tensors = self._settings.edges or (), self._settings.tensors
         with self._report.guard("counting the weights"):
-            return count_weights(arrays_of(weights), self._settings.edges or ())
+            if not tensors:
+                return {"": count_weights(arrays_of(weights), edges)}
+            counted, others = count_tensors(named_arrays(weights), edges, tensors)
+            if others:
+                self._report.once(
+                    "tensors", 'The %s largest tensors are exported; %s others as tensor="other"', tensors, others
+                )
+            return counted
         dropped["weights"] += 1
         return None

@@ -11,7 +11,7 @@ from numbers import Real
 from typing import Protocol
 
 from gangplank.core.address import Written, scheme_of
-from gangplank.core.buckets import edges_of
+from gangplank.core.buckets import HISTOGRAM_WEIGHT_BUCKETS_AUTO, MOST_TENSORS, edges_of
 from gangplank.core.credentials import Credentials
 from gangplank.core.errors import ConfigurationError
 from gangplank.core.info import INFO_LABELS
@@ -36,6 +36,7 @@ class Settings:
 
     Attributes:
         edges: of the weight histogram, or None for no histogram.
+        tensors: of how many tensors the weights are counted apart; 0 for all weights together.
         update_every: of how many steps the metrics of one are taken, or None for no step's.
         name: of each run: "auto" for one that is made, None for no `run` label.
         lost_password: whether pickling took credentials out of an address.
@@ -54,6 +55,7 @@ class Settings:
     metrics: frozenset[str] | None
     edges: tuple[float, ...] | None
     histogram_freq: int
+    tensors: int
     update_every: int | None
     ignore_exceptions: bool
     push_interval: float
@@ -86,7 +88,8 @@ def check_settings(
     per_rank: bool,
     info: Mapping[str, object] | None,
     metrics: Iterable[str] | None,
-    histogram_buckets: Iterable[float] | None,
+    histogram_buckets: Iterable[float] | str | None,
+    per_tensor: bool | int,
     histogram_freq: int,
     update_freq: int | str,
     ignore_exceptions: bool,
@@ -117,8 +120,9 @@ def check_settings(
         per_rank=per_rank,
         info=checked_info,
         metrics=None if metrics is None else _metric_names(metrics),
-        edges=None if histogram_buckets is None else edges_of(histogram_buckets),
+        edges=_edges(histogram_buckets),
         histogram_freq=_frequency(histogram_freq),
+        tensors=_tensors(per_tensor),
         update_every=_every(update_freq),
         ignore_exceptions=ignore_exceptions,
         push_interval=_seconds("push_interval", push_interval, zero=True),
@@ -189,6 +193,22 @@ def _frequency(histogram_freq: int) -> int:
             f"histogram_freq={histogram_freq!r}: give n for every n epochs and the end, or 0 for the end only"
         )
     return histogram_freq
+
+
+def _edges(buckets: Iterable[float] | str | None) -> tuple[float, ...] | None:
+    if buckets is None:
+        return None
+    if isinstance(buckets, str) and buckets == "auto":
+        return HISTOGRAM_WEIGHT_BUCKETS_AUTO
+    return edges_of(buckets)
+
+
+def _tensors(per_tensor: int) -> int:
+    if not isinstance(per_tensor, int) or per_tensor < 0:
+        raise ConfigurationError(
+            f"per_tensor={per_tensor!r}: give True for the {MOST_TENSORS} largest tensors, or n for the n largest"
+        )
+    return MOST_TENSORS if per_tensor is True else int(per_tensor)
 
 
 def _every(update_freq: int | str) -> int | None:

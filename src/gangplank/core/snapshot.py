@@ -79,7 +79,7 @@ class Snapshot:
         samples_per_second: samples seen in the newest epoch, per second.
         learning_rates: by optimizer; a single optimizer's name is "".
         parameters: how many parameters are trainable, and how many are not.
-        weights: the counts of the trainable weights.
+        weights: the counts of the trainable weights, all together under "", or by tensor.
         dropped: how many metrics could not be exported, by reason.
     """
 
@@ -92,7 +92,7 @@ class Snapshot:
     samples_per_second: float | None = None
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     parameters: tuple[int, int] | None = None
-    weights: WeightCounts | None = None
+    weights: Mapping[str, WeightCounts] | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
 
     @property

@@ -46,7 +46,8 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         metrics: which entries of Keras' logs to export, such as `["loss", "val_accuracy"]`; every one that is a number
             where it is left out. One that never appears is reported once.
         histogram_buckets: finite, strictly increasing edges for the histogram of the trainable weights, such as
-            `gangplank.HISTOGRAM_WEIGHT_BUCKETS_0_3`; no histogram where it is left out.
+            `gangplank.HISTOGRAM_WEIGHT_BUCKETS_0_3`, or "auto" for edges that need no guess and are the same for every
+            run; no histogram where it is left out.
         handler: sends in our stead, in prometheus_client's contract: `handler(url, method, timeout, headers, data)`
             returns a callable that sends. Its `basic_auth_handler` and `tls_auth_handler` recipes work as they are.
             The time-outs and redirects of a handler are its own affair.
@@ -62,6 +63,8 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
             rank is above 0 are silent.
         info: labels for `gangplank_run_info`, over what is known anyway (host, owner, git commit, ...).
         histogram_freq: count the weights every n epochs and at the end; 0: only at the end.
+        per_tensor: count the weights of each tensor, labelled `tensor="dense/kernel"`: True for the 50 largest, n for
+            the n largest, the others together as `tensor="other"`. Each takes as many series as there are edges.
         update_freq: "batch" exports the metrics of each batch too, as `gangplank_train_batch_<metric>`, n those of
             every n-th, and both how long all steps take; what is pushed is the newest, every `push_interval`.
         push_interval: seconds between two pushes of values that arrive faster than epochs.
@@ -85,7 +88,7 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         pgw_addr: str | Sequence[str],
         job: str,
         metrics: Iterable[str] | None = None,
-        histogram_buckets: Iterable[float] | None = None,
+        histogram_buckets: Iterable[float] | str | None = None,
         handler: Handler | None = None,
         ignore_exceptions: bool = True,  # noqa: FBT001, FBT002  the published signature
         *,
@@ -95,6 +98,7 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         per_rank: bool = False,
         info: Mapping[str, object] | None = None,
         histogram_freq: int = 1,
+        per_tensor: bool | int = False,
         update_freq: int | str = "epoch",
         push_interval: float = 15.0,
         timeout: float = 5.0,
@@ -114,6 +118,7 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
             metrics=metrics,
             histogram_buckets=histogram_buckets,
             histogram_freq=histogram_freq,
+            per_tensor=per_tensor,
             update_freq=update_freq,
             handler=handler,
             ignore_exceptions=ignore_exceptions,

@@ -1,0 +1,108 @@
+"""Weights on an accelerator -> their counts, where they are: only the counts travel.
+
+No framework is imported: whoever made an array has imported it.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Weights per block: what lies beside them on the device for a moment is some bytes for each.
+BLOCK = 1 << 22
+
+
+class Counted(NamedTuple):
+    """What there is of an array: finite weights at or below each edge, all finite ones, their sum, and the others."""
+
+    below: list[int]
+    finite: int
+    sum: float
+    nonfinite: int
+
+
+def is_counted_where_it_is(array: Any) -> bool:
+    """Return whether an array is on an accelerator on which we count: a CUDA device of torch, any of JAX."""
+    if hasattr(array, "detach"):
+        return bool(array.is_cuda)
+    return _is_of_jax(array) and any(device.platform != "cpu" for device in array.devices())
+
+
+def count_on_device(array: Any, edges: Sequence[float]) -> Counted:
+    """Count a torch tensor or a JAX array exactly, on its device.
+
+    Args:
+        array: of any shape; float64, or a float type of which float32 holds each value.
+        edges: finite, increasing.
+    """
+    return _count_jax(array, edges) if _is_of_jax(array) else _count_torch(array, edges)
+
+
+def rounded_down(edge: float, dtype: Any) -> Any:
+    """Return the largest number of a NumPy dtype that is not above an edge: `w <= edge` is then exact in that dtype."""
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = dtype.type(edge)
+    return np.nextafter(rounded, dtype.type(-np.inf)) if float(rounded) > edge else rounded
+
+
+def _is_of_jax(array: Any) -> bool:
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(array, jax.Array)
+
+
+def _edges_for(edges: Sequence[float], *, double: bool) -> list[float]:
+    dtype = np.dtype(np.float64 if double else np.float32)
+    return [float(rounded_down(edge, dtype)) for edge in edges]
+
+
+def _count_torch(tensor: Any, edges: Sequence[float]) -> Counted:
+    torch = sys.modules["torch"]
+    double = tensor.dtype == torch.float64
+    exact = _edges_for(edges, double=double)
+    whole = tensor.reshape(-1)
+    counts = torch.zeros(len(exact) + 2, dtype=torch.int64, device=tensor.device)
+    total = torch.zeros((), dtype=torch.float64, device=tensor.device)
+    for start in range(0, whole.numel(), BLOCK):
+        block = whole[start : start + BLOCK]
+        block = block if double else block.float()
+        finite = block.isfinite()
+        lowest = block.eq(-torch.inf).sum()
+        for place, edge in enumerate(exact):
+            counts[place] += block.le(edge).sum() - lowest
+        counts[-2] += finite.sum()
+        counts[-1] += block.numel()
+        total += block.where(finite, 0.0).sum(dtype=torch.float64)
+    *below, finite_ones, all_ones = counts.tolist()  # the first wait for the device
+    return Counted(below, finite_ones, float(total), all_ones - finite_ones)
+
+
+def _count_jax(array: Any, edges: Sequence[float]) -> Counted:
+    jax = sys.modules["jax"]
+    double = array.dtype == np.float64
+    exact = tuple(_edges_for(edges, double=double))
+    whole = array.reshape(-1)
+    # float64 for the sum alone, whatever the user chose for the training.
+    with jax.enable_x64(True):  # noqa: FBT003  JAX's own
+        blocks = [_jax_counts(exact, double)(whole[start : start + BLOCK]) for start in range(0, whole.size, BLOCK)]
+        found = jax.device_get(blocks)  # waits once, for all of them
+    below = [sum(int(counts[place]) for counts, _ in found) for place in range(len(exact))]
+    finite = sum(int(counts[-1]) for counts, _ in found)
+    return Counted(below, finite, float(sum(total for _, total in found)), int(whole.size) - finite)
+
+
+@functools.lru_cache(maxsize=64)
+def _jax_counts(edges: tuple[float, ...], double: bool) -> Any:  # noqa: FBT001
+    jax, jnp = sys.modules["jax"], sys.modules["jax.numpy"]
+
+    def count(block: Any) -> Any:
+        block = block if double else block.astype(np.float32)
+        finite = jnp.isfinite(block)
+        counts = [jnp.sum(finite & (block <= block.dtype.type(edge))) for edge in edges]
+        total = jnp.sum(jnp.where(finite, block, 0).astype(np.float64))
+        return jnp.stack([*counts, jnp.sum(finite)]), total
+
+    return jax.jit(count)
