@@ -1,0 +1,214 @@
+"""Weights tensor by tensor: named, capped, written fast, and counted the same wherever they are."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import hypothesis
+import hypothesis.strategies as some
+import jax
+import jax.numpy as jnp
+import keras
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from hypothesis.extra import numpy as hnp
+from prometheus_client import generate_latest
+
+from gangplank import HISTOGRAM_WEIGHT_BUCKETS_0_3, ConfigurationError, Group, Page, Run
+from gangplank.core import device
+from gangplank.core.arrays import named_arrays, parameters_in
+from gangplank.core.buckets import HISTOGRAM_WEIGHT_BUCKETS_AUTO, edges_of
+from gangplank.core.device import count_on_device
+from gangplank.core.histogram import count_tensors, count_weights
+from reading import samples, value
+from servers import Server
+
+ONE, TWO = np.ones((2, 3), np.float32), np.zeros(4, np.float32)
+TIED = torch.nn.Linear(3, 2)
+
+
+def names(weights: Any) -> list[str]:
+    return [name for name, _ in named_arrays(weights)]
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        (ONE, [""]),
+        ([ONE, TWO], ["0", "1"]),
+        ([("kernel", ONE), ("bias", TWO)], ["kernel", "bias"]),
+        ({"dense": {"kernel": ONE, "bias": [TWO, (ONE + 1,)]}}, ["dense/kernel", "dense/bias/0", "dense/bias/1/0"]),
+        ((pair for pair in [("a", ONE), ("b", TWO)]), ["a", "b"]),
+        (torch.nn.Sequential(TIED, torch.nn.ReLU(), TIED), ["0.weight", "0.bias"]),
+    ],
+)
+def test_each_array_has_a_name(weights: Any, expected: list[str]) -> None:
+    assert names(weights) == expected
+
+
+def test_a_keras_variable_has_its_path() -> None:
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(3, name="top")])
+    assert [name.rpartition("top")[2] for name in names(model)] == ["/kernel", "/bias"]
+    assert parameters_in(model) == (9, 0)
+
+
+def test_a_module_knows_its_parameters() -> None:
+    net = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+    net[0].bias.requires_grad_(False)
+    assert parameters_in(net) == (10, 2)
+    assert parameters_in([ONE]) is None
+
+
+@hypothesis.given(
+    some.dictionaries(
+        some.text(max_size=5), hnp.arrays(np.float32, some.integers(0, 9), elements=some.floats(width=32)), max_size=8
+    ),
+    some.integers(1, 5),
+)
+def test_the_largest_are_apart_and_nothing_is_lost(tensors: dict[str, npt.NDArray[Any]], most: int) -> None:
+    edges = [-1.0, 0.0, 1.0]
+    counted, others = count_tensors(tensors.items(), edges, most)
+    assert others == max(0, len(tensors) - most)
+    assert len(counted) <= most + 1
+    whole = count_weights(tensors.values(), edges)
+    assert [sum(column) for column in zip(*(c.counts for c in counted.values()), strict=True)] == [
+        *(whole.counts if tensors else ())
+    ]
+    assert sum(c.total for c in counted.values()) == whole.total
+    assert sum(c.nonfinite for c in counted.values()) == whole.nonfinite
+    apart = {name for name in counted if name in tensors and name != "other"}
+    assert all(counted[name] == count_weights([tensors[name]], edges) for name in apart)
+    left = [array.size for name, array in tensors.items() if name not in apart and name != "other"]
+    assert not left or not apart or max(left) <= min(tensors[name].size for name in apart)
+
+
+def test_by_tensor_the_gateway_has_them_labelled(gateway: Server, caplog: pytest.LogCaptureFixture) -> None:
+    weights = {"a/kernel": ONE, "b": TWO, "c": np.array([np.nan, 1], np.float32), "d": np.array([2.0])}
+    with Run(gateway.address, "digits", histogram_buckets=[0.0], per_tensor=2) as run:
+        run.record({"loss": 1}, epoch=0, weights=weights)
+    name = "gangplank_train_model_weights"
+    held = {sample.labels["tensor"]: sample.value for sample in samples(gateway.metrics(), f"{name}_count")}
+    assert held == {"a/kernel": 6, "b": 4, "other": 2}
+    assert value(gateway, f"{name}_bucket", tensor="b", le="0") == 4
+    assert value(gateway, f"{name}_sum", tensor="other") == 3
+    assert value(gateway, f"{name}_nonfinite", tensor="other") == 1
+    assert caplog.text.count('2 largest tensors are exported; 2 others as tensor="other"') == 1
+
+
+@pytest.mark.parametrize("per_tensor", [-1, 1.5, "all", None])
+def test_a_number_of_tensors_that_is_none_is_refused(per_tensor: Any) -> None:
+    with pytest.raises(ConfigurationError, match="per_tensor"):
+        Run("gateway:9091", "digits", per_tensor=per_tensor)
+
+
+odd = some.text(some.characters(codec="utf-8"), max_size=8)
+
+
+@hypothesis.given(
+    some.lists(odd.filter(bool), min_size=1, max_size=4, unique=True),
+    some.dictionaries(some.sampled_from(["job", "le_", "run", "zone"]), odd, max_size=3),
+    some.lists(hnp.arrays(np.float32, 5, elements=some.floats(width=32)), min_size=4, max_size=4),
+)
+def test_the_fast_text_is_sample_for_sample_prometheus_clients(
+    tensors: list[str], labels: dict[str, str], arrays: list[npt.NDArray[Any]]
+) -> None:
+    weights, _ = count_tensors(zip(tensors, arrays, strict=False), HISTOGRAM_WEIGHT_BUCKETS_0_3, 50)
+    page = Page(
+        group=Group(()), phase="train", labels=labels, info={}, started=0, last_update=0, heartbeat=0, weights=weights
+    )
+    fast, plain = page.text().decode().split("\n"), generate_latest(page).decode().split("\n")
+    assert sorted(fast) == sorted(plain)
+    name = "gangplank_train_model_weights"
+    start = fast.index(f"# TYPE {name} histogram")
+    assert all(line.startswith((f"{name}_bucket", f"{name}_sum", f"{name}_count")) for line in fast[start + 1 : -1])
+
+
+def test_large_counts_are_written_alike() -> None:
+    weights = {"a": count_weights([np.zeros(1_234_567, np.float32)], [0.0]), "b": count_weights([], [0.0])}
+    page = Page(
+        group=Group(()), phase="train", labels={}, info={}, started=0, last_update=0, heartbeat=0, weights=weights
+    )
+    assert sorted(page.text().splitlines()) == sorted(generate_latest(page).splitlines())
+
+
+def test_automatic_edges_are_symmetric_exponential_and_few() -> None:
+    edges = HISTOGRAM_WEIGHT_BUCKETS_AUTO
+    assert edges_of(edges) == edges
+    assert edges == tuple(-edge + 0.0 for edge in reversed(edges))
+    assert {upper / lower for lower, upper in itertools.pairwise(edges[16:])} == {2.0}
+    assert len(edges) == 31
+
+
+def test_automatic_edges_are_asked_for_by_name(gateway: Server) -> None:
+    with Run(gateway.address, "digits", histogram_buckets="auto") as run:
+        run.record({}, epoch=0, weights=ONE)
+    assert len(list(samples(gateway.metrics(), "gangplank_train_model_weights_bucket"))) == 32
+
+
+# On the accelerator: the same counts as on the host. Its way is taken on the CPU here.
+
+KINDS: dict[str, Callable[[Any], Any]] = {
+    "torch float32": torch.from_numpy,
+    "torch float64": lambda array: torch.from_numpy(array).double(),
+    "torch bfloat16": lambda array: torch.from_numpy(array).bfloat16(),
+    "torch float16": lambda array: torch.from_numpy(array).half(),
+    "torch transposed": lambda array: torch.from_numpy(array).reshape(1, -1).T,
+    "jax float32": jnp.asarray,
+    "jax bfloat16": lambda array: jnp.asarray(array, jnp.bfloat16),
+    "jax float16": lambda array: jnp.asarray(array, jnp.float16),
+}
+
+
+def on_host(array: Any) -> npt.NDArray[Any]:
+    if isinstance(array, torch.Tensor):
+        array = (array if array.dtype == torch.float64 else array.float()).numpy()
+    return np.asarray(array)
+
+
+def assert_the_same(array: Any, edges: Sequence[float]) -> None:
+    there, here = count_on_device(array, edges), count_weights([on_host(array)], edges)
+    assert tuple(there.below) == here.counts
+    assert (there.finite, there.nonfinite) == (here.total, here.nonfinite)
+    assert there.sum == pytest.approx(here.sum, rel=1e-12, abs=1e-300)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@hypothesis.settings(max_examples=25)
+@hypothesis.given(data=some.data())
+def test_on_a_device_the_counts_are_the_same(kind: str, data: some.DataObject) -> None:
+    edges = sorted({edge + 0.0 for edge in data.draw(some.lists(some.sampled_from([-0.1, 0.0, 0.1, 1e-40, 65504.0])))})
+    special = some.sampled_from([*edges, 0.0, -0.0, np.nan, np.inf, -np.inf, 0.1, 1e-45])
+    numbers = data.draw(some.lists(special, max_size=9))  # JAX compiles for each size
+    with np.errstate(over="ignore"):
+        # XLA on the CPU takes the smallest float32 numbers for zero, on either side of the comparison.
+        array = np.array([number for number in numbers if "jax" not in kind or abs(number) > 1e-37 or not number], "f")
+    edges = [edge for edge in edges if "jax" not in kind or abs(edge) > 1e-37 or not edge]
+    with np.errstate(over="ignore"), jax.enable_x64(False):
+        assert_the_same(KINDS[kind](array), edges or [0.0])
+
+
+@pytest.mark.parametrize("kind", ["torch float32", "torch bfloat16", "jax float32", "jax bfloat16"])
+def test_on_a_device_blocks_join_without_a_seam(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "BLOCK", 1000)
+    array = np.random.default_rng(7).normal(0, 0.2, 3_007).astype(np.float32)
+    array[[0, 999, 1000, 3_006]] = np.nan, np.inf, -np.inf, 0.3
+    assert_the_same(KINDS[kind](array), HISTOGRAM_WEIGHT_BUCKETS_0_3)
+
+
+def test_what_is_on_a_device_stays_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gangplank.core.arrays.is_counted_where_it_is", lambda array: not isinstance(array, np.ndarray))
+    module, tree = torch.nn.Linear(3, 2), {"kernel": jnp.ones((2, 2), jnp.bfloat16)}
+    assert all(isinstance(array, torch.Tensor) for _, array in named_arrays(module))
+    assert all(isinstance(array, jax.Array) for _, array in named_arrays(tree))
+    counted = count_weights((array for _, array in named_arrays([module, tree])), [0.5])
+    assert counted.total == 12
+
+
+def test_on_the_host_nothing_is_counted_elsewhere() -> None:
+    held = [torch.ones(2), jnp.ones(2), np.ones(2), np.ones(2, ml_dtypes.bfloat16)]
+    assert all(isinstance(array, np.ndarray) for _, array in named_arrays(held))
