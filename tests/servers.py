@@ -1,4 +1,4 @@
-"""The real servers the tests talk to: Debian's Pushgateway and Prometheus, started on loopback, one per test."""
+"""The real servers the tests talk to: Debian's Pushgateway, Prometheus and node_exporter, on loopback, one per test."""
 
 from __future__ import annotations
 
@@ -93,20 +93,22 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], port: int, log: Path, *, scheme: str = "http") -> Iterator[Server]:
-    """Run a server until the block ends; enters once it is ready."""
+def running(
+    command: Sequence[str], port: int, log: Path, *, scheme: str = "http", ready: str = "/-/ready"
+) -> Iterator[Server]:
+    """Run a server until the block ends; enters once it is ready, and answers at that path."""
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
     server = Server(process, port, log)
     try:
-        await_ready(server, scheme)
+        await_ready(server, scheme, ready)
         yield server
     finally:
         server.stop()
 
 
-def await_ready(server: Server, scheme: str) -> None:
-    """Wait until the server says that it is ready; over TLS, until it listens."""
+def await_ready(server: Server, scheme: str, path: str) -> None:
+    """Wait until the server answers at a path; over TLS, until it listens."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
         if server.process.poll() is not None:
@@ -115,7 +117,7 @@ def await_ready(server: Server, scheme: str) -> None:
             if scheme == "https":
                 socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
             else:
-                get(f"{server.url}/-/ready")
+                get(f"{server.url}{path}")
         except (OSError, urllib.error.URLError):
             time.sleep(0.005)
         else:
@@ -131,6 +133,22 @@ def pushgateway(folder: Path, *options: str, port: int | None = None, scheme: st
     port = port or free_port()
     command = [binary, f"--web.listen-address=127.0.0.1:{port}", "--persistence.file=", *options]
     with running(command, port, folder / f"pushgateway-{port}.log", scheme=scheme) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def node_exporter(folder: Path, log: Path) -> Iterator[Server]:
+    """Run a real node_exporter that shows the `.prom` files in a folder, and nothing of the machine."""
+    binary = find("prometheus-node-exporter", "node_exporter")
+    port = free_port()
+    command = [
+        binary,
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--collector.disable-defaults",
+        "--collector.textfile",
+        f"--collector.textfile.directory={folder}",
+    ]
+    with running(command, port, log, ready="/") as server:
         yield server
 
 
@@ -153,15 +171,18 @@ class Prometheus(Server):
 
 
 @contextlib.contextmanager
-def prometheus(folder: Path, target: str, *options: str) -> Iterator[Prometheus]:
-    """Run a real Prometheus that scrapes a gateway four times a second."""
+def prometheus(
+    folder: Path, target: str, *options: str, job: str = "pushgateway", honor_labels: bool = True
+) -> Iterator[Prometheus]:
+    """Run a real Prometheus that scrapes a gateway, or whatever the target is, four times a second."""
     binary = find("prometheus")
     port = free_port()
     config = folder / "prometheus.yml"
+    honor = str(honor_labels).lower()
     config.write_text(
         "global: {scrape_interval: 250ms, scrape_timeout: 250ms}\n"
         "scrape_configs:\n"
-        f"- {{job_name: pushgateway, honor_labels: true, static_configs: [{{targets: ['{target}']}}]}}\n",
+        f"- {{job_name: {job}, honor_labels: {honor}, static_configs: [{{targets: ['{target}']}}]}}\n",
     )
     command = [
         binary,

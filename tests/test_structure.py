@@ -64,7 +64,7 @@ def test_an_adapter_imports_the_root_package_and_its_framework(module: str) -> N
 @pytest.mark.parametrize(
     ("package", "at_home_in"),
     [
-        ("prometheus_client", {"core.page", "core.sinks", "testing", "cli"}),
+        ("prometheus_client", {"core.exposition", "core.page", "core.sinks", "testing", "cli"}),
         ("pluggy", {"core.hookspecs", "core.plugins"}),
         ("rich", {"cli"}),
     ],

@@ -136,7 +136,7 @@ class Ledger:
         taken: dict[str, str] = {}
         for name, value in facts.items():
             try:
-                if str(value):
+                if value is not None and str(value):
                     taken |= check_labels("info", {name: value}, reserved=[*key, *self._page.info])
             except ConfigurationError as error:
                 self._report.once(f"info {plugin} {name}", "The plugin %s: %s", plugin, error)

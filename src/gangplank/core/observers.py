@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import threading
 import time
 from collections import deque
@@ -87,7 +88,8 @@ class Observers:
                 if hook not in callers:
                     continue
                 try:
-                    for result in callers[hook](**event):
+                    # Each gets a copy: what one does to it is seen by no other.
+                    for result in callers[hook](**copy.deepcopy(event)):
                         if answer is not None:
                             answer(name, result)
                 except BaseException as error:  # noqa: BLE001  theirs, whatever it is

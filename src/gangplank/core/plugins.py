@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import astuple, dataclass, field
 from typing import Any, Literal
 
 import pluggy
@@ -104,7 +104,7 @@ def open_sink(address: str) -> Sink:
             sink = plugin.hooks["gangplank_open_sink"](address=shown)
         except ConfigurationError:
             raise
-        except Exception as error:  # noqa: BLE001  theirs, whatever it is
+        except (Exception, SystemExit) as error:  # noqa: BLE001  theirs, whatever it is
             troubles.append(f"; {plugin.name} raised {type(error).__name__}: {error}")
             continue
         if sink is not None and shown != address:
@@ -113,12 +113,18 @@ def open_sink(address: str) -> Sink:
                 "leave them out, and give them in the way that its documentation says"
             )
         if sink is not None:
-            return sink
+            return _checked_sink(sink, plugin.name)
     asked = f", and of the plugins {', '.join(plugin.name for plugin in openers)}" if openers else ""
     raise ConfigurationError(
         f"{shown}: no scheme of {SCHEMES_OF_OURS}{asked}: correct it, or pip install the package that brings it "
         f"(`gangplank plugins` lists what is installed){''.join(troubles)}"
     )
+
+
+def _checked_sink(sink: Sink, plugin: str) -> Sink:
+    if isinstance(sink, type) or not all(callable(getattr(sink, method, None)) for method in ("send", "close")):
+        raise ConfigurationError(f"the plugin {plugin} opened {sink!r:.100}, which is no gangplank.Sink")
+    return sink
 
 
 def adapters() -> list[tuple[str, Adapter]]:
@@ -132,21 +138,21 @@ def adapters() -> list[tuple[str, Adapter]]:
         if "gangplank_adapters" in plugin.hooks:
             try:
                 found += [(plugin.name, _checked(one)) for some in plugin.hooks["gangplank_adapters"]() for one in some]
-            except Exception as error:  # noqa: BLE001  theirs, whatever it is
+            except (Exception, SystemExit) as error:  # noqa: BLE001  theirs, whatever it is
                 _raised(plugin.name, "gangplank_adapters", error)
     _refuse_two_of_a_name("adapters", [(adapter.name, f"the plugin {plugin}") for plugin, adapter in found])
     return found
 
 
 def _checked(adapter: object) -> Adapter:
-    if not isinstance(adapter, Adapter):
-        raise TypeError(f"{adapter!r} is no gangplank.Adapter")
+    if not isinstance(adapter, Adapter) or not all(isinstance(text, str) for text in astuple(adapter)):
+        raise TypeError(f"{adapter!r} is no gangplank.Adapter of text")
     return adapter
 
 
 def _installed() -> tuple[Plugin, ...]:
     """Load what is installed under the entry-point group; what cannot be loaded is one warning."""
-    entries = sorted(importlib.metadata.entry_points(group=hookspecs.PROJECT), key=lambda entry: entry.name)
+    entries = sorted(_entries(), key=lambda entry: entry.name)
     off = {entry.name: why for entry in entries if (why := _switched_off(entry.name))}
     used = [(entry.name, f"{_source(entry)} ({entry.value})") for entry in entries if entry.name not in off]
     _refuse_two_of_a_name("plugins", [(hookspecs.PROJECT, "gangplank itself"), *used], f", or set {DISABLE}=%s")
@@ -158,6 +164,21 @@ def _installed() -> tuple[Plugin, ...]:
         else _loaded(entry)
         for entry in entries
     )
+
+
+def _entries() -> Iterator[importlib.metadata.EntryPoint]:
+    """Yield what the installed distributions announce; one whose metadata are broken costs no other."""
+    seen = set()
+    for distribution in importlib.metadata.distributions():
+        name = distribution.name or ""
+        if name in seen:  # the same one further down the path
+            continue
+        seen.add(name)
+        try:
+            yield from distribution.entry_points.select(group=hookspecs.PROJECT)
+        except Exception as error:  # noqa: BLE001  whatever a stranger has put there
+            why = f"{type(error).__name__}: {error}"
+            report.once(f"metadata {name}", "The entry points of %s cannot be read: %s", name, why)
 
 
 def _loaded(entry: importlib.metadata.EntryPoint) -> Plugin:

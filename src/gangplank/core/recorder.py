@@ -29,7 +29,7 @@ class Recorder:
         self._report = report
         self._selection = Selection(settings.metrics, report=report, raises=not settings.ignore_exceptions)
         self.steps = Steps(settings.update_every, settings.push_interval)
-        self.begin_epoch()
+        self._mark: float | None = None  # when the epoch began, where anybody has said
 
     def begin_epoch(self) -> None:
         """Time the epoch from here."""
@@ -48,7 +48,7 @@ class Recorder:
         weights: Any,
     ) -> Snapshot:
         """Return what `Run.record` was told; its arguments are those of that."""
-        duration = time.monotonic() - self._mark if epoch is not None else None
+        duration = time.monotonic() - self._mark if epoch is not None and self._mark is not None else None
         values, dropped = self._selection.scalars(metrics or {})
         position = None
         with self._report.guard("reading the step"):

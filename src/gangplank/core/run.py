@@ -104,7 +104,6 @@ class Run(Exporting):
                 key["rank"] = str(rank)
             self._alive = alive
             self._pid = os.getpid()
-            self.begin_epoch()
             self._ledger = Ledger(
                 Group(tuple(key.items())),
                 self._phase,
@@ -135,7 +134,7 @@ class Run(Exporting):
             self._epoch = None
 
     def begin_epoch(self) -> None:
-        """Time the epoch from here; without it, an epoch lasts from one `record` to the next."""
+        """Time the epoch from here; without it, an epoch lasts from one `record` to the next, the first one unknown."""
         with self.guard("beginning the epoch"):
             self._recorder.begin_epoch()
 

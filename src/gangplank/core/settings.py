@@ -142,9 +142,6 @@ def _addresses(address: str | Sequence[str]) -> tuple[Written, ...]:
         raise ConfigurationError(
             f"the address is a {type(address).__name__}: give text such as host:port, or a list of it"
         )
-    for one in addresses:
-        if addresses.count(one) > 1:
-            raise ConfigurationError(f"the address {Written(one)} is there twice")
     return tuple(map(Written, addresses))
 
 

@@ -225,6 +225,11 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
             self._run.record(_values(logs), parameters=self._read("the parameters", parameters_of))
             self._run.finish(weights=self.model)
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the numbers go, without credentials; a scrape endpoint has its port once it listens."""
+        return self._run.addresses
+
     def close(self) -> None:
         """Let go of what the destinations hold open; without it, a scrape endpoint listens until the process ends."""
         self._run.close()

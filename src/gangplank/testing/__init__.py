@@ -1,1 +1,28 @@
-"""For tests of code that pushes: `gangplank.testing.gateway`, a Pushgateway in memory."""
+"""For tests of code that pushes metrics, and of adapters.
+
+- `gangplank.testing.gateway`: a Pushgateway in memory; `gangplank.testing.fixtures.gateway` is one as a pytest fixture.
+- `AdapterContract`: the tests that every adapter must pass, as a class for pytest.
+
+Importing this imports no pytest: `AdapterContract` does when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gangplank.testing.contract import AdapterContract
+
+__all__ = ["AdapterContract"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "AdapterContract":
+        from gangplank.testing.contract import AdapterContract  # noqa: PLC0415  only here: it imports pytest
+
+        return AdapterContract
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gangplank.core import plugins
 from gangplank.core.address import scheme_of
 from gangplank.core.credentials import PREFIX
+from gangplank.core.errors import ConfigurationError
 from gangplank.core.report import Report
 from gangplank.core.settings import Settings
 from gangplank.core.sinks import Sink
@@ -18,6 +19,10 @@ def open_sinks(settings: Settings, report: Report) -> list[Sink]:
         ConfigurationError: an address, the handler or the credentials cannot work, with the cure.
     """
     sinks = [_open(address.text, settings) for address in settings.addresses]
+    opened = [str(sink) for sink in sinks]
+    for one in opened:
+        if opened.count(one) > 1:
+            raise ConfigurationError(f"the address {one} is there twice")
     for sink in sinks:
         if isinstance(sink, Pushgateway) and sink.exposed:
             report.once("exposed", "Credentials go to %s in the clear: use https", sink)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import http.server
 import logging
 import os
+import socket
+import socketserver
 import threading
-from dataclasses import dataclass, field
-from socketserver import BaseServer
+import weakref
+from typing import Any
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from gangplank.core.address import host_and_port
 from gangplank.core.errors import DeliveryError
@@ -19,27 +23,14 @@ from gangplank.core.sinks.together import Together
 LIKE = "scrape://127.0.0.1:9464, or port 0 for any free one"
 
 
-@dataclass
-class _Endpoint:
-    """What listens at one address of this process; all exporters with that address share it."""
-
-    pages: Together = field(default_factory=Together)
-    server: BaseServer | None = None
-    port: int = 0
-
-
-_endpoints: dict[tuple[str, int], _Endpoint] = {}
-_lock = threading.Lock()
-
-
 class Scrape:
     """A sink that shows its pages to whoever asks over HTTP, until the process ends or it is closed.
 
-    It opens its port with the first page. Exporters of one process with the same address show their pages together.
+    It opens its port with the first page. Exporters of one process with the same address show their pages together,
+    until the last of them is closed.
 
     Args:
-        address: `scheme://host:port`, the host being an address of this machine; port 0 takes any free port, which is
-            logged, and which the sink's text has.
+        address: `scrape://host:port`, the host being this machine's; port 0 takes a free one, which its text has.
 
     Raises:
         ConfigurationError: it is no such address.
@@ -52,50 +43,108 @@ class Scrape:
         """The address, with the port that it listens on."""
         host, port = self._at
         endpoint = _endpoints.get(self._at)
-        return f"scrape://{_bracketed(host)}:{endpoint.port if endpoint else port}"
+        return f"scrape://{_in_url(host)}:{endpoint.port if endpoint else port}"
 
     def send(self, page: Page, timeout: float) -> None:  # noqa: ARG002  nobody is waited for
         """Show the page in place of its group's before; see `Sink.send`."""
-        host, port = self._at
-        with _lock:
-            endpoint = _endpoints.setdefault(self._at, _Endpoint(port=port))
-            endpoint.pages.put(page)
-            if endpoint.server is not None:
-                return
-            try:
-                registry = CollectorRegistry()
-                registry.register(endpoint.pages)
-                endpoint.server, _ = start_http_server(port, host, registry)
-            except OSError as error:
-                raise DeliveryError(
-                    f"{self} cannot be listened on: {error.strerror or error}", "unreachable"
-                ) from error
-            endpoint.port = endpoint.server.server_address[1]
-        # A port that nobody chose is news.
-        level = logging.INFO if port else logging.WARNING
-        log.log(level, "Prometheus can scrape http://%s:%s/metrics", _bracketed(host), endpoint.port)
+        try:
+            _endpoints.setdefault(self._at, _Endpoint(*self._at)).show(page, self)
+        except (OSError, RuntimeError) as error:  # a runtime error: no thread starts any more, the process ends
+            why = getattr(error, "strerror", None) or error
+            raise DeliveryError(f"{self} cannot be listened on: {why}", "unreachable") from error
 
     def close(self) -> None:
-        """Stop listening."""
-        with _lock:
-            endpoint = _endpoints.pop(self._at, None)
-        if endpoint is not None and endpoint.server is not None:
-            endpoint.server.shutdown()
-            endpoint.server.server_close()
+        """Stop listening, unless another exporter's pages are shown there as well."""
+        if endpoint := _endpoints.get(self._at):
+            endpoint.leave(self)
 
 
-def _bracketed(host: str) -> str:
+class _Endpoint:
+    """What listens at one address of this process; `port` is the one that it has, or is to have."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._at = host, port
+        self._lock = threading.Lock()
+        self._users: weakref.WeakSet[Scrape] = weakref.WeakSet()
+        self._renew()
+
+    def _renew(self) -> None:
+        self.port = self._at[1]
+        self.server: _Server | None = None
+        self._pages = Together()
+
+    def show(self, page: Page, user: Scrape) -> None:
+        with self._lock:
+            self._users.add(user)
+            self._pages.put(page)
+            if self.server:
+                return
+            server = _Server(self._at, self._pages)
+            threading.Thread(target=server.serve_forever, name="gangplank-scrape", daemon=True).start()
+            self.server, self.port = server, server.server_address[1]
+        host, port = self._at
+        level = logging.INFO if port else logging.WARNING  # a port that nobody chose is news
+        log.log(level, "Prometheus can scrape http://%s:%s/metrics", _in_url(host), self.port)
+
+    def leave(self, user: Scrape) -> None:
+        with self._lock:
+            self._users.discard(user)
+            if self.server is not None and not self._users:
+                self.server.shutdown()
+                self.server.server_close()
+                self._renew()
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    """Answers each client on a thread of its own; what becomes of a client is no news to a training."""
+
+    allow_reuse_port = False  # newer Pythons would share it with another process, unasked
+    request_queue_size = 128  # of five, the next client waits a second
+
+    def __init__(self, at: tuple[str, int], pages: Together) -> None:
+        self.pages = pages
+        self.address_family = socket.getaddrinfo(*at, type=socket.SOCK_STREAM)[0][0]
+        super().__init__(at, _Handler)
+
+    def server_bind(self) -> None:
+        socketserver.TCPServer.server_bind(self)  # HTTPServer's would ask the network for this machine's name
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a client has hung up."""
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    """Shows the pages at every path, in the one format that may have sums of negative numbers in a histogram."""
+
+    server: _Server
+    timeout = 10.0  # seconds that a client may be silent
+
+    def do_GET(self) -> None:
+        page = generate_latest(self.server.pages)
+        self.send_response(http.HTTPStatus.OK)
+        self.send_header("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(page)
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
 def _forked() -> None:
     """Leave the ports to the parent: the threads that answered are its."""
-    global _lock  # noqa: PLW0603  the old one may be held
-    _lock = threading.Lock()
     for endpoint in _endpoints.values():
         if endpoint.server is not None:
             endpoint.server.server_close()
     _endpoints.clear()
 
 
+_endpoints: dict[tuple[str, int], _Endpoint] = {}
 os.register_at_fork(after_in_child=_forked)

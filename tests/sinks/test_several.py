@@ -1,0 +1,279 @@
+"""Several addresses: each has its own outbox, and none waits for another."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import pickle
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gangplank import ConfigurationError, DeliveryError, Page, Run
+from reading import eventually, samples, value
+from servers import Server, free_port, get, pushgateway
+
+IDENTITY = ("job", "phase", "team", "run")
+
+
+@pytest.fixture
+def runs() -> Iterator[list[Run]]:
+    """Runs that are closed after the test."""
+    runs: list[Run] = []
+    yield runs
+    for run in runs:
+        run.close()
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Iterator[Server]:
+    """Another gateway, for a good end of what the first one does not take."""
+    folder = tmp_path / "second"
+    folder.mkdir()
+    with pushgateway(folder) as server:
+        yield server
+
+
+def timed(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def pages(run: Run) -> dict[str, str]:
+    """Return what each of a run's destinations shows, by scheme."""
+    found = {}
+    for address in run.addresses:
+        scheme, _, rest = address.partition("://")
+        if scheme == "file":
+            found[scheme] = Path(rest).read_bytes().decode()
+        else:
+            found[scheme] = get(f"http://{rest}/metrics")
+    return found
+
+
+def arrived(server: Server, loss: float) -> None:
+    """Wait until a gateway shows this loss."""
+    eventually(lambda: value(server, "gangplank_train_loss") == loss)
+
+
+def finished(server: Server) -> list[str]:
+    """Return the phases that a gateway shows as finished."""
+    states = samples(server.metrics(), "gangplank_run_state", state="finished")
+    return [sample.labels["phase"] for sample in states if sample.value == 1]
+
+
+def timeless(page: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Return the series of a page that say no time; a gateway adds an empty label and writes the bound 0.0 as 0."""
+    found = {}
+    for name in set(re.findall(r"^(gangplank_\w+){", page, re.MULTILINE)):
+        if not re.search("_seconds$", name):
+            for sample in samples(page, name):
+                labels = {label: text for label, text in sample.labels.items() if text}
+                bound = {"le": str(float(labels["le"]))} if "le" in labels else {}
+                found[name, frozenset((labels | bound).items())] = sample.value
+    return found
+
+
+def test_every_sink_shows_the_same_with_the_same_identity(gateway: Server, tmp_path: Path, runs: list[Run]) -> None:
+    run = Run(
+        [gateway.address, f"file://{tmp_path}/digits.prom", "scrape://127.0.0.1:0"],
+        "digits",
+        grouping_key={"team": "vision"},
+        histogram_buckets=[-0.5, 0.5],
+        ignore_exceptions=False,
+    )
+    runs.append(run)
+    run.record({"loss": 0.1, "größe": 2.0}, epoch=0, weights=[[-1.0, 0.0, 1.0]], learning_rates={"adam": 0.1})
+    run.finish()
+    with run.phase("test") as test:
+        test.record({"loss": 0.3})
+    shown = pages(run)
+    assert list(shown) == ["http", "file", "scrape"]
+    series = {scheme: timeless(page) for scheme, page in shown.items()}
+    assert series["file"] == series["scrape"] == series["http"]
+    assert len(series["file"]) > 30
+    for phase, its in (("train", run), ("test", test)):
+        (sample,) = samples(shown["file"], f"gangplank_{phase}_loss")
+        expected = {"job": "digits", "phase": phase, "team": "vision", "run": its.name}
+        assert sample.labels == expected
+
+
+def test_one_that_hangs_delays_no_other(gateway: Server, second: Server) -> None:
+    run = Run([gateway.address, second.address], "digits", timeout=0.5, flush_timeout=0.5)
+    gateway.freeze()
+    try:
+        hooks, arrivals = [], []
+        for epoch in range(20):
+            hooks.append(timed(functools.partial(run.record, {"loss": epoch}, epoch=epoch)))
+            arrivals.append(timed(functools.partial(arrived, second, epoch)))
+        assert statistics.median(hooks) < 0.005
+        assert max(hooks) < 0.1
+        assert statistics.median(arrivals) < 0.1
+        assert max(arrivals) < 0.4
+        assert timed(run.finish) < 0.75
+        assert value(second, "gangplank_run_state", state="finished") == 1
+        again = run.phase("test")
+        again.record({"loss": 0.25})
+        assert timed(again.finish) < 0.25  # it was in vain once
+        eventually(lambda: value(second, "gangplank_run_state", state="finished", phase="test") == 1)
+    finally:
+        gateway.thaw()
+    eventually(lambda: len(finished(gateway)) == 2, timeout=30)
+
+
+def test_one_that_refuses_delays_no_other_and_gets_the_newest_in_the_end(
+    second: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = free_port()
+    run = Run([f"127.0.0.1:{port}", second.address], "digits")
+    for epoch in range(5):
+        run.record({"loss": epoch}, epoch=epoch)
+        arrived(second, epoch)
+    run.finish()
+    said = [entry.getMessage() for entry in caplog.records]
+    assert [line for line in said if f":{port} is out of reach" in line]
+    assert not [line for line in said if second.address in line]
+    assert value(second, "gangplank_run_state", state="finished") == 1
+    with pushgateway(tmp_path, port=port) as server:
+        eventually(lambda: value(server, "gangplank_train_loss") == 4, timeout=30)
+
+
+@pytest.mark.parametrize("order", [0, 1])
+def test_a_strict_run_raises_what_failed_and_all_others_have_it(
+    gateway: Server, tmp_path: Path, order: int, runs: list[Run]
+) -> None:
+    port = free_port()
+    addresses = [f"127.0.0.1:{port}", gateway.address, f"file://{tmp_path}/digits.prom", "scrape://127.0.0.1:0"]
+    run = Run(addresses[::-1] if order else addresses, "digits", ignore_exceptions=False)
+    runs.append(run)
+    with pytest.raises(DeliveryError, match=f":{port} is out of reach"):
+        run.record({"loss": 0.5}, epoch=0)  # which starts it
+    with pytest.raises(DeliveryError, match=f":{port} is out of reach"):
+        run.record({"loss": 0.25}, epoch=0)
+    assert value(gateway, "gangplank_train_loss") == 0.25
+    shown = [Path(tmp_path / "digits.prom").read_text()]
+    shown += [get(one.replace("scrape:", "http:")) for one in run.addresses if one.startswith("scrape:")]
+    assert len(shown) == 2
+    for page in shown:
+        assert [sample.value for sample in samples(page, "gangplank_train_loss")] == [0.25]
+    with pytest.raises(DeliveryError):
+        run.finish()
+    assert value(gateway, "gangplank_run_state", state="finished") == 1
+    with pushgateway(tmp_path, port=port) as server:
+        eventually(lambda: value(server, "gangplank_run_state", state="finished") == 1, timeout=30)
+
+
+def handler(url: str, method: str, timeout: float | None, headers: Any, data: bytes) -> Callable[[], None]:
+    return lambda: None
+
+
+@pytest.mark.parametrize(
+    ("addresses", "options", "said"),
+    [
+        (["gateway:1", "gateway:1"], {}, r"gateway:1'? is there twice"),
+        (["scrape://a:1", "gateway:1", "scrape://a:1"], {}, r"scrape://a:1'? is there twice"),
+        (["http://u:secret@gateway:1", "http://u:secret@gateway:1"], {}, r"http://gateway:1'? is there twice"),
+        ([], {}, "give text such as host:port, or a list of it"),
+        ([None], {}, "give text such as host:port, or a list of it"),
+        (["gateway:1", "http://other:1"], {"handler": handler}, "handler= is for one Pushgateway"),
+        (["gateway:1", "http://other:1"], {"credentials": lambda: ("u", "p")}, "credentials= is for one Pushgateway"),
+        (["scrape://127.0.0.1:0"], {"handler": handler}, "handler= is for one Pushgateway"),
+        (["scrape://127.0.0.1:0"], {"credentials": lambda: ("u", "p")}, "credentials= is for one Pushgateway"),
+        (["gateway:1", "kafka://broker:9092"], {}, r"kafka://broker:9092: no scheme of gangplank's own"),
+        (["gateway:1", "kafka://u:secret@broker:9092"], {}, r"kafka://broker:9092: no scheme"),
+        (["gateway:1", "gateway"], {}, "lacks the port"),
+        (["gateway:1", "file://x.prom"], {}, "is no file on this machine"),
+    ],
+)
+def test_a_list_that_cannot_work_is_refused_with_the_cure(
+    addresses: Sequence[str], options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=said) as raised:
+        Run(addresses, "digits", **options)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "other", ["http://gateway:1", "http://gateway:1/", "GATEWAY:1", "http://user:secret@gateway:1"]
+)
+def test_one_gateway_in_two_spellings_is_refused(other: str) -> None:
+    with pytest.raises(ConfigurationError, match="twice"):
+        Run(["gateway:1", other], "digits")
+
+
+def test_credentials_and_a_handler_go_to_the_one_gateway_among_others(tmp_path: Path, runs: list[Run]) -> None:
+    sent = []
+
+    def recorded(url: str, method: str, timeout: float | None, headers: Any, data: bytes) -> Callable[[], None]:
+        return lambda: sent.append(url)
+
+    addresses = ["gateway:1", f"file://{tmp_path}/digits.prom", "scrape://127.0.0.1:0"]
+    with Run(addresses, "digits", handler=recorded, ignore_exceptions=False) as run:
+        runs.append(run)
+        run.record({"loss": 0.5}, epoch=0)
+    assert set(sent) == {"http://gateway:1/metrics/job/digits/phase/train"}
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda run: pickle.loads(pickle.dumps(run))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_a_copy_has_all_the_destinations(
+    gateway: Server, tmp_path: Path, copied: Callable[[Run], Run], runs: list[Run]
+) -> None:
+    addresses = [gateway.address, f"file://{tmp_path}/digits.prom", f"scrape://127.0.0.1:{free_port()}"]
+    run = Run(addresses, "digits", ignore_exceptions=False)
+    runs.append(run)
+    run.record({"loss": 0.5}, epoch=0)
+    other = copied(run)
+    runs.append(other)
+    assert other.addresses == run.addresses
+    assert not other.open
+    with other.phase("test") as test:
+        test.record({"loss": 0.25})
+    run.finish()
+    for page in pages(run).values():
+        assert [sample.value for sample in samples(page, "gangplank_train_loss")] == [0.5]
+        assert [sample.value for sample in samples(page, "gangplank_test_loss")] == [0.25]
+
+
+class Kept:
+    """A sink of a user's own."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.pages: list[Page] = []
+        self.closed = 0
+
+    def __str__(self) -> str:
+        return self.address
+
+    def send(self, page: Page, timeout: float) -> None:
+        self.pages.append(page)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_sink_of_ones_own_has_each_address() -> None:
+    sinks: list[Kept] = []
+
+    def opened(address: str) -> Kept:
+        sinks.append(Kept(address))
+        return sinks[-1]
+
+    with Run(["kafka://a", "kafka://b"], "digits", run="mine", sink=opened, ignore_exceptions=False) as run:
+        run.record({"loss": 0.5}, epoch=0)
+    run.close()
+    assert run.addresses == ("kafka://a", "kafka://b")
+    for sink in sinks:
+        assert sink.closed == 1
+        assert sink.pages[-1].identified().labels == {"job": "digits", "phase": "train", "run": "mine"}
+        assert "gangplank_train_loss" in sink.pages[-1].text().decode()

@@ -1,0 +1,202 @@
+"""Step-level export: what each batch logs and takes, in order or not, and never mixed with the epoch's."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import warnings
+from typing import Any, cast
+
+import keras
+import numpy as np
+import pytest
+
+import gangplank
+from gangplank import Page, Run
+from gangplank.keras.batches import Batches
+from gangplank.keras.rank import rank_of_process
+from gangplank.testing.gateway import Gateway
+from reading import value as value_on
+from servers import Server
+
+SAMPLES = 40
+
+
+class Shelf:
+    """A sink that keeps the pages."""
+
+    def __init__(self) -> None:
+        self.pages: list[Page] = []
+
+    def __str__(self) -> str:
+        return "shelf://here"
+
+    def send(self, page: Page, timeout: float) -> None:
+        self.pages.append(page)
+
+    def close(self) -> None:
+        pass
+
+
+def value(gateway: Gateway, name: str, **labels: str) -> float | None:
+    return value_on(cast("Server", gateway), name, **labels)
+
+
+def exporter(address: str, **options: Any) -> gangplank.TrainTestExporter:
+    return gangplank.TrainTestExporter(address, "digits", **{"update_freq": "batch", "push_interval": 0, **options})
+
+
+def fit(*callbacks: Any, epochs: int = 2, at_once: int = 1, data: Any = None, **options: Any) -> keras.Model:
+    keras.utils.set_random_seed(7)
+    x = np.random.default_rng(7).normal(size=(SAMPLES, 3)).astype("float32")
+    model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.1), "mse", steps_per_execution=at_once)
+    if data is None:
+        options = {"batch_size": 4, "y": x.sum(axis=1), **options}
+    model.fit(x if data is None else data, epochs=epochs, verbose=0, callbacks=list(callbacks), **options)
+    return model
+
+
+class Last(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Remembers what Keras logged of the last batch of all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logs: dict[str, Any] = {}
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.logs = dict(logs)
+
+
+@pytest.fixture
+def gateway() -> Any:
+    with Gateway() as gateway:
+        yield gateway
+
+
+def test_the_last_batch_is_what_keras_logged(gateway: Gateway) -> None:
+    last = Last()
+    model = fit(exporter(gateway.address), last)
+    assert value(gateway, "gangplank_train_batch_loss") == last.logs["loss"]
+    assert value(gateway, "gangplank_train_loss") is not None
+    assert value(gateway, "gangplank_run_metric_epoch", metric="batch_loss") is None
+    assert value(gateway, "gangplank_run_step") == 20 == int(model.optimizer.iterations)
+    assert value(gateway, "gangplank_run_step_duration_seconds_count") == 20
+
+
+@pytest.mark.skipif(keras.config.backend() == "torch", reason="Keras on torch has one step per execution")
+@pytest.mark.parametrize("at_once", [3, 4, 10, 16])
+def test_steps_of_one_execution_are_counted_each(gateway: Gateway, at_once: int) -> None:
+    fit(exporter(gateway.address, update_freq=3), at_once=at_once, validation_split=0.1)
+    batches = 9  # of the nine tenths
+    assert value(gateway, "gangplank_run_step_duration_seconds_count") == 2 * batches
+    assert value(gateway, "gangplank_run_step") == 2 * batches
+    assert value(gateway, "gangplank_train_batch_loss") is not None
+
+
+def test_data_of_unknown_length_is_counted(gateway: Gateway) -> None:
+    def batches() -> Any:
+        for seed in range(7):
+            x = np.random.default_rng(seed).normal(size=(4, 3)).astype("float32")
+            yield x, x.sum(axis=1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras says that the generator is at its end
+        fit(exporter(gateway.address), epochs=1, data=batches(), shuffle=False)
+    assert value(gateway, "gangplank_run_step_duration_seconds_count") == 7
+    assert value(gateway, "gangplank_run_step") == 7
+
+
+def test_a_resumed_fit_counts_on(gateway: Gateway) -> None:
+    model = fit(exporter(gateway.address), epochs=1)
+    x = np.ones((8, 3), "float32")
+    model.fit(
+        x, x[:, 0], batch_size=4, initial_epoch=1, epochs=2, verbose=0, callbacks=[exporter(gateway.address, run="two")]
+    )
+    assert value(gateway, "gangplank_run_step", run="two") == 12
+    assert value(gateway, "gangplank_run_step_duration_seconds_count", run="two") == 2
+
+
+def test_by_epoch_no_batch_hook_is_there() -> None:
+    by_epoch, by_batch = exporter("127.0.0.1:1", update_freq="epoch"), exporter("127.0.0.1:1")
+    for hook in ("on_train_batch_begin", "on_train_batch_end", "on_batch_end"):
+        assert hook not in vars(by_epoch)
+    assert "on_train_batch_end" in vars(by_batch)
+    assert by_batch.async_safe
+    assert not hasattr(by_epoch, "async_safe")
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_copy_notes_its_own_batches(gateway: Gateway, copied: Any) -> None:
+    original = exporter(gateway.address, run="one")
+    other = copied(original)
+    assert other.on_train_batch_end.__self__ is other
+    fit(other)
+    assert value(gateway, "gangplank_run_step_duration_seconds_count") == 20
+
+
+def test_late_batches_change_nothing() -> None:
+    shelf = Shelf()
+    with Run("shelf://here", "digits", sink=lambda _: shelf, update_freq="batch", push_interval=0) as run:
+        run.start()
+        batches = Batches(run, position=(100, 1), at_once=1, planned=4)
+        for batch in (0, 1, 2, 3):
+            batches.begin(batch)
+        for batch in (0, 3, 1, 2):  # as JAX' pool of threads may have it
+            batches.end(batch, {"loss": float(batch)})
+        batches.end_epoch(104)
+    samples = {sample.name: sample.value for family in shelf.pages[-1].collect() for sample in family.samples}
+    assert samples["gangplank_train_batch_loss"] == 3
+    assert samples["gangplank_run_step"] == 104
+    assert samples["gangplank_run_step_duration_seconds_count"] == 4
+
+
+@pytest.mark.parametrize("accumulated", [2, 4])
+def test_batches_that_are_accumulated_are_one_step(gateway: Gateway, accumulated: int) -> None:
+    keras.utils.set_random_seed(7)
+    x = np.ones((SAMPLES, 3), "float32")
+    model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.1, gradient_accumulation_steps=accumulated), "mse")
+    model.fit(x, x[:, 0], batch_size=5, epochs=1, verbose=0, callbacks=[exporter(gateway.address)])
+    assert value(gateway, "gangplank_run_step") == 8 // accumulated == int(model.optimizer.iterations)
+    assert value(gateway, "gangplank_run_step_duration_seconds_count") == 8
+
+
+# One process of several
+
+
+RANKS = [
+    ({"KERAS_DISTRIBUTION_PROCESS_ID": "3"}, 3),
+    ({"KERAS_DISTRIBUTION_PROCESS_ID": ""}, None),
+    ({"TF_CONFIG": '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}'}, 1),
+    ({"TF_CONFIG": '{"cluster": {"worker": ["a:1"], "chief": ["b:1"]}, "task": {"type": "worker", "index": 0}}'}, 1),
+    ({"TF_CONFIG": '{"cluster": {"chief": ["b:1"]}, "task": {"type": "chief", "index": 0}}'}, 0),
+    ({"TF_CONFIG": '{"cluster": {"chief": ["b:1"]}, "task": {"type": "ps", "index": 0}}'}, 1),
+    ({}, None),
+]
+
+
+@pytest.mark.parametrize(("environment", "rank"), RANKS)
+def test_keras_knows_the_rank(environment: dict[str, str], rank: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in environment.items():
+        monkeypatch.setenv(name, text)
+    if keras.config.backend() == "jax" and "TF_CONFIG" in environment:
+        rank = None  # JAX knows better
+    assert rank_of_process() == rank
+
+
+@pytest.mark.parametrize("variable", ["RANK", "KERAS_DISTRIBUTION_PROCESS_ID"])
+def test_ranks_above_0_are_silent_unless_asked(
+    gateway: Gateway, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    fit(exporter(gateway.address, histogram_buckets=[0.0]))
+    assert "gangplank_run" not in gateway.metrics()
+    fit(exporter(gateway.address, per_rank=True))
+    assert value(gateway, "gangplank_run_state", state="finished", rank="1") == 1
+
+
+def test_a_rank_that_cannot_be_read_costs_nothing(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CONFIG", "{no JSON")
+    fit(exporter(gateway.address))
+    assert value(gateway, "gangplank_run_state", state="finished") == 1

@@ -1,0 +1,28 @@
+"""Keras' adapter keeps the contract that every adapter keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from gangplank.testing import AdapterContract
+
+
+class TestKeras(AdapterContract):
+    adapter = "keras"
+
+    def train(self, exporter: Any, epochs: int, each_epoch: Callable[[int], None]) -> Mapping[str, float]:
+        keras.utils.set_random_seed(1)
+        x = np.random.default_rng(1).normal(size=(40, 4)).astype(np.float32)
+        y = x.sum(axis=1)
+        model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse", run_eagerly=True)
+        caller = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: each_epoch(epoch))
+        with exporter:
+            history = model.fit(
+                x, y, epochs=epochs, validation_data=(x, y), callbacks=[exporter, caller], verbose=0
+            ).history
+        return {name: values[-1] for name, values in history.items()}
