@@ -55,14 +55,11 @@ with gangplank.Run(args.address, args.job, info=info, histogram_buckets=buckets)
             total += loss
         val_loss, val_accuracy = map(float, evaluate(params, images[validation], digits[validation]))
         metrics = {"loss": float(total) / batches, "val_loss": val_loss, "val_accuracy": val_accuracy}
-        step, rates = (epoch + 1) * batches, {"": rate}
-        run.record(
-            metrics, epoch=epoch, step=step, samples=len(train), learning_rates=rates, parameters=counts, weights=params
-        )
+        step = (epoch + 1) * batches
+        run.record(metrics, step=step, samples=len(train), learning_rates=rate, parameters=counts, weights=params)
         print(f"epoch {epoch + 1}: {metrics}")
 
-with run.phase("test") as tested:
-    tested.start()  # shows as running, and counts its time, from here
+with run.phase("test") as tested:  # shows as running, and counts its time, from here
     loss, accuracy = map(float, evaluate(params, images[test], digits[test]))
     metrics = {"loss": loss, "accuracy": accuracy}
     tested.record(metrics)

@@ -28,7 +28,6 @@ net = nn.Sequential(
     *(nn.Flatten(), nn.Dropout(0.25), nn.Linear(2 * 2 * 32, 10)),
 )
 optimizer = torch.optim.Adam(net.parameters(), lr=0.003)
-counts = (sum(weights.numel() for weights in net.parameters()), 0)  # of parameters: trainable, and frozen
 
 
 @torch.no_grad()
@@ -55,14 +54,11 @@ with gangplank.Run(args.address, args.job, info=info, histogram_buckets=buckets)
             total += loss.detach() * len(y)
         val_loss, val_accuracy = evaluate(validation)
         metrics = {"loss": total.item() / len(train), "val_loss": val_loss, "val_accuracy": val_accuracy}
-        step, rates = (epoch + 1) * len(batches), {"": optimizer.param_groups[0]["lr"]}
-        run.record(
-            metrics, epoch=epoch, step=step, samples=len(train), learning_rates=rates, parameters=counts, weights=net
-        )
+        step, rate = (epoch + 1) * len(batches), optimizer.param_groups[0]["lr"]
+        run.record(metrics, step=step, samples=len(train), learning_rates=rate, weights=net)
         print(f"epoch {epoch + 1}: {metrics}")
 
-with run.phase("test") as tested:
-    tested.start()  # shows as running, and counts its time, from here
+with run.phase("test") as tested:  # shows as running, and counts its time, from here
     loss, accuracy = evaluate(test)
     metrics = {"loss": loss, "accuracy": accuracy}
     tested.record(metrics)
