@@ -14,6 +14,7 @@ from gangplank import ExportError, Run
 from gangplank.core import (
     delivery,
     exporting,
+    exposition,
     histogram,
     info,
     ledger,
@@ -34,7 +35,22 @@ from gangplank.testing.gateway import Gateway
 from reading import eventually
 
 ROOMS = (
-    *(delivery, exporting, histogram, info, ledger, naming, observers, outbox, page, plugins, recorder, report, run),
+    *(
+        delivery,
+        exporting,
+        exposition,
+        histogram,
+        info,
+        ledger,
+        naming,
+        observers,
+        outbox,
+        page,
+        plugins,
+        recorder,
+        report,
+        run,
+    ),
     *(scalar, selection, steps, pushgateway, transport),
 )
 # The doors themselves, and what is done before any training.
@@ -97,7 +113,7 @@ def train(training: Run) -> None:
     for epoch in range(2):
         training.begin_epoch()
         training.step({"loss": 1}, step=epoch, duration=0.1)
-        training.record({"loss": 1, "text": "a", "a/b": 2}, epoch=epoch, weights=[np.ones(3)])
+        training.record({"loss": 1, "text": "a", "a/b": 2}, epoch=epoch, weights=[np.ones(3), np.ones(2)])
     training.finish()
 
 
@@ -117,7 +133,7 @@ NOT_CALLED = {
     *("Observers.renew", "Observers.hurry", "Observers.flush_until", "Observers._run", "plugins._manager"),
     *("plugins.load", "plugins.register", "plugins.open_sink", "plugins.adapters", "plugins._checked"),
     *("plugins._installed", "plugins._loaded", "plugins._source", "plugins._switched_off", "plugins._names"),
-    *("plugins._refuse_two_of_a_name", "plugins._raised"),
+    *("plugins._refuse_two_of_a_name", "plugins._raised", "plugins._checked_sink", "plugins._entries"),
     *("info._owner", "info._script_folder", "info._git_commit", "info._head"),
     *("naming._digest", "naming.check_phase", "naming.check_value", "naming.check_labels"),
     *("Source.group", "Source.running", "Source.check"),
@@ -129,8 +145,19 @@ NOT_CALLED = {
 def test_no_hook_raises_whatever_breaks(label: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with Gateway() as gateway:
         trainings = [
-            Run(address, "digits", histogram_buckets=[0.0], update_freq="batch", flush_timeout=0.1, timeout=1)
-            for address in (gateway.address, "127.0.0.1:1", f"{gateway.address}/nowhere")
+            Run(
+                *(address, "digits"),
+                histogram_buckets=[0.0],
+                per_tensor=apart,
+                update_freq="batch",
+                flush_timeout=0.1,
+                timeout=1,
+            )
+            for address, apart in (
+                (gateway.address, True),
+                ("127.0.0.1:1", False),
+                (f"{gateway.address}/nowhere", True),
+            )
         ]
         fault = break_one(monkeypatch, label, OwnFaultError)
         for training in trainings:
