@@ -4,10 +4,13 @@ BACKEND ?= tensorflow
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint format faults soak clean
+.PHONY: demo demo-lightning test lint format faults soak clean
 
 demo: .venv/.demo-$(BACKEND)
 	KERAS_BACKEND=$(BACKEND) $(BIN)/gangplank demo $(if $(KEEP),--keep)
+
+demo-lightning: .venv/.demo-lightning
+	$(BIN)/python examples/lightning/train.py $(if $(KEEP),--keep) $(if $(DEVICES),--devices $(DEVICES))
 
 # Once for everything, then Keras' tests once more on each other backend: a process can only have one.
 test: .venv/.dev

@@ -61,6 +61,13 @@ def test_an_adapter_imports_the_root_package_and_its_framework(module: str) -> N
     assert not imports_any(module, FRAMEWORKS - {"keras"})
 
 
+@pytest.mark.parametrize("module", modules("lightning"))
+def test_lightnings_adapter_imports_the_root_package_and_its_framework(module: str) -> None:
+    inside = {name for name in imports_any(module, {"gangplank"}) if name.startswith("gangplank.lightning")}
+    assert all(name.split(".")[1] in gangplank.__all__ for name in imports_any(module, {"gangplank"}) - inside)
+    assert not imports_any(module, FRAMEWORKS - {"lightning", "pytorch_lightning", "torch"})
+
+
 @pytest.mark.parametrize(
     ("package", "at_home_in"),
     [

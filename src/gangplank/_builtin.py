@@ -24,6 +24,12 @@ ADAPTERS = (
         exporter="gangplank.keras:TrainTestExporter",
         install="pip install 'gangplank[tensorflow]' (or [jax], or [torch])",
     ),
+    Adapter(
+        name="lightning",
+        framework="pytorch_lightning",  # the wheel `lightning` brings it along
+        exporter="gangplank.lightning:TrainTestExporter",
+        install="pip install 'gangplank[lightning]'",
+    ),
 )
 
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from gangplank import ConfigurationError
-from gangplank.core.address import Address, parse
+from gangplank import ConfigurationError, Run
+from gangplank.core.address import Address, anonymous, parse
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,26 @@ def test_a_password_is_never_shown(text: str) -> None:
     except ConfigurationError as error:
         shown = f"{error} {error.__cause__} {error.__context__}"
     assert "ary" not in shown.replace("gateway", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "bare"),
+    [
+        ("http://me:pw@gateway:9091/x", "http://gateway:9091/x"),
+        ("me:p/w@gateway:9091", "gateway:9091"),
+        ("file:///data/me@corp/x.prom", "file:///data/me@corp/x.prom"),
+        ("kafka://broker/topic@2", "kafka://broker/topic@2"),
+        ("kafka://me:p/w@broker/topic", "kafka://broker/topic"),
+        ("kafka://me:pw@a:1,b:2/topic@2", "kafka://a:1,b:2/topic@2"),
+        ("scrape://:pw@127.0.0.1:9464", "scrape://127.0.0.1:9464"),
+    ],
+)
+def test_an_address_without_credentials_is_otherwise_the_same(text: str, bare: str) -> None:
+    assert anonymous(text) == bare
+
+
+@pytest.mark.parametrize("text", ["scrape://:canary@127.0.0.1:9464", "file://u:canary@h/x.prom", "a:1?token=canary"])
+def test_no_refusal_shows_a_password(text: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        Run(text, "digits")
+    assert "canary" not in str(raised.value)

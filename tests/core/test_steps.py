@@ -167,7 +167,6 @@ def test_by_epoch_no_step_is_exported_and_its_time_is(shelf: Shelf) -> None:
 
 def test_a_run_that_is_not_open_notes_nothing(shelf: Shelf) -> None:
     run = training(shelf)
-    run.step({"loss": 1}, step=1)
     run.start()
     run.finish()
     run.step({"loss": 1}, step=1)
@@ -187,3 +186,34 @@ def test_metrics_that_are_none_cost_no_step(shelf: Shelf, caplog: pytest.LogCapt
 def test_a_frequency_that_is_none_is_refused(update_freq: Any) -> None:
     with pytest.raises(ConfigurationError, match='give "epoch" for epochs only'):
         Run("gateway:9091", "digits", update_freq=update_freq)
+
+
+def test_a_step_starts_the_run(shelf: Shelf) -> None:
+    with training(shelf) as run:
+        run.step({"loss": 2.0}, step=1)
+    assert shelf.value("gangplank_train_batch_loss") == 2
+
+
+def test_an_epoch_says_last_what_its_steps_said(shelf: Shelf) -> None:
+    with training(shelf) as run:
+        run.start()
+        for step in range(5):
+            run.step({"loss": float(step)}, step=step)
+        run.record({"loss": 0.5}, epoch=0, step=100)
+    assert shelf.value("gangplank_run_step") == 100
+    assert shelf.value("gangplank_train_loss") == 0.5
+
+
+def test_what_is_recorded_among_steps_is_shown_at_once(shelf: Shelf) -> None:
+    with training(shelf, ignore_exceptions=False) as run:
+        run.step({"loss": 2.0}, step=1, duration=0.1)
+        run.record({"checked": 3.0}, step=1)
+        assert shelf.value("gangplank_train_checked") == 3
+
+
+def test_a_signal_in_the_middle_of_a_step_may_end_the_run(shelf: Shelf) -> None:
+    run = training(shelf)
+    run.start()
+    with run._recorder.steps._lock:  # noqa: SLF001  where the signal's handler finds the thread
+        run.finish()
+    assert shelf.value("gangplank_run_state", state="finished") == 1

@@ -134,6 +134,7 @@ NOT_CALLED = {
     *("plugins.load", "plugins.register", "plugins.open_sink", "plugins.adapters", "plugins._checked"),
     *("plugins._installed", "plugins._loaded", "plugins._source", "plugins._switched_off", "plugins._names"),
     *("plugins._refuse_two_of_a_name", "plugins._raised", "plugins._checked_sink", "plugins._entries"),
+    *("plugins.unregister", "report.told"),
     *("info._owner", "info._script_folder", "info._git_commit", "info._head"),
     *("naming._digest", "naming.check_phase", "naming.check_value", "naming.check_labels"),
     *("Source.group", "Source.running", "Source.check"),

@@ -555,7 +555,8 @@ def test_the_signature_is_the_published_one_and_keywords() -> None:
         "ignore_exceptions": True,
     }
     assert {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY} == {
-        *("grouping_key", "run", "concurrent", "per_rank", "info", "histogram_freq", "update_freq"),
+        *("grouping_key", "run", "concurrent", "per_rank", "info", "histogram_freq", "per_tensor"),
+        "update_freq",
         *("push_interval", "timeout", "flush_timeout", "credentials", "sink"),
     }
     neutral = inspect.signature(gangplank.Run).parameters

@@ -57,8 +57,19 @@ def scheme_of(text: str) -> str:
 
 
 def anonymous(text: str) -> str:
-    """Return an address of any scheme without credentials; a malformed one as it may be shown."""
-    return re.sub(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)?(?!/).*@", r"\1", text, flags=re.DOTALL)
+    """Return an address of any scheme without credentials, which stand in front of an `@`; a malformed one likewise."""
+    scheme, rest = (text[: found.end()], text[found.end() :]) if (found := _SCHEME.match(text)) else ("", text)
+    authority = re.match(r"[^/?#]*", rest)
+    end = authority.end() if authority else 0
+    # A password may hold a slash that was to be escaped; the paths of ours hold no @.
+    if scheme_of(text) in _PORTS or re.fullmatch(r"[^@]*:[^@]*[^@\d][^@]*", rest[:end]):
+        end = len(rest)
+    return scheme + rest[:end].rpartition("@")[2] + rest[end:]
+
+
+def shown(text: str) -> str:
+    """Return an address as it may stand in a message: also without what follows a `?`, which may be a token."""
+    return anonymous(text).partition("?")[0]
 
 
 def host_and_port(text: str, like: str) -> tuple[str, int]:
@@ -74,10 +85,10 @@ def host_and_port(text: str, like: str) -> tuple[str, int]:
     host, port = None, None
     with contextlib.suppress(ValueError):
         parts = urlsplit(text)
-        if not (parts.username or parts.path.strip("/") or parts.query or parts.fragment):
+        if not ("@" in parts.netloc or parts.path.strip("/") or parts.query or parts.fragment):
             host, port = parts.hostname, parts.port
     if host is None or port is None:
-        raise ConfigurationError(f"{anonymous(text)!r} is no address of this kind: write {like}")
+        raise ConfigurationError(f"{shown(text)!r} is no address of this kind: write {like}")
     return host, port
 
 
@@ -93,7 +104,7 @@ def parse(text: str) -> Address:
     """
     if not isinstance(text, str):
         raise ConfigurationError(f"the gateway's address is a {type(text).__name__}: {_CURE}")
-    shown = re.sub(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)?.*@", r"\1***@", text, flags=re.DOTALL)
+    hidden = re.sub(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)?.*@", r"\1***@", text, flags=re.DOTALL).partition("?")[0]
     with_scheme = _SCHEME.match(text)
     host, parts, port = None, None, None
     # What the standard library says of a part it cannot read may hold a password: its error goes no further.
@@ -101,17 +112,17 @@ def parse(text: str) -> Address:
         parts = urlsplit(text if with_scheme else f"http://{text}")
         host, port = _ascii(parts.hostname or ""), parts.port
     if parts is not None and parts.scheme not in _PORTS:
-        raise ConfigurationError(f"{shown!r}: the scheme {parts.scheme!r} is not known: {_CURE}")
+        raise ConfigurationError(f"{hidden!r}: the scheme {parts.scheme!r} is not known: {_CURE}")
     if parts is None or not host or any(char.isspace() or not char.isprintable() for char in text):
-        raise ConfigurationError(f"{shown!r} is no address: {_CURE}")
+        raise ConfigurationError(f"{hidden!r} is no address: {_CURE}")
     if "@" in parts.path:
-        raise ConfigurationError(f"{shown!r}: in a user or a password write '/' as %2F, '@' as %40: {_CURE}")
+        raise ConfigurationError(f"{hidden!r}: in a user or a password write '/' as %2F, '@' as %40: {_CURE}")
     if parts.query or parts.fragment:
-        raise ConfigurationError(f"{shown!r}: an address has no '?' and no '#': {_CURE}")
+        raise ConfigurationError(f"{hidden!r}: an address has no '?' and no '#': {_CURE}")
     if port is None and not with_scheme:
-        raise ConfigurationError(f"{shown!r} lacks the port: {_CURE}; a Pushgateway listens on 9091")
+        raise ConfigurationError(f"{hidden!r} lacks the port: {_CURE}; a Pushgateway listens on 9091")
     if port == 0:
-        raise ConfigurationError(f"{shown!r}: nobody listens on port 0: {_CURE}")
+        raise ConfigurationError(f"{hidden!r}: nobody listens on port 0: {_CURE}")
     return Address(
         parts.scheme,
         host,

@@ -9,38 +9,53 @@ from typing import Any
 import numpy as np
 
 from gangplank.core.device import is_counted_where_it_is
+from gangplank.core.errors import MetricError
 
 
-def named_arrays(weights: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the arrays in something that holds weights, with their names; what a container holds twice counts once.
+def named_arrays(weights: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the arrays in something that holds weights, with their names; what is held twice counts once.
 
     They are NumPy arrays, or tensors of an accelerator that are counted where they are.
 
     Args:
         weights: a NumPy array; a torch tensor, or a torch module, whose parameters that require a gradient count; a
             Keras model, whose trainable variables do; a JAX array, or a tree of them in mappings and sequences; pairs
-            of name and array; or an iterable of any of these, which is read one at a time.
-        name: what the name begins with; where nothing else names an array, its place does.
+            of name and array; or an iterable of any of these, which is read one at a time. Where nothing else names an
+            array, its place does.
+
+    Raises:
+        MetricError: an array is spread over several processes.
     """
+    yield from _named(weights, "", set())
+
+
+def _named(weights: Any, name: str, seen: set[object]) -> Iterator[tuple[str, Any]]:
     if hasattr(weights, "trainable_variables"):
-        for variable in _once(weights.trainable_variables):
-            yield getattr(variable, "path", None) or variable.name, _of_variable(variable)
+        for variable in weights.trainable_variables:
+            if _is_new(variable, seen):
+                yield getattr(variable, "path", None) or variable.name, _of_variable(variable)
     elif callable(getattr(weights, "parameters", None)):
         for own_name, parameter in _parameters(weights):
-            if parameter.requires_grad:
-                yield own_name, _of_tensor(parameter)
-    elif hasattr(weights, "detach"):
-        yield name, _of_tensor(weights)
+            if parameter.requires_grad and _is_new(parameter, seen):
+                yield f"{name}/{own_name}" if name else own_name, _of_tensor(parameter)
     elif hasattr(weights, "__array__") or not isinstance(weights, Iterable) or _are_numbers(weights):
-        yield name, weights if is_counted_where_it_is(weights) else np.asarray(weights)
-    elif isinstance(weights, Mapping):
-        yield from _of_each({id(one): (str(key), one) for key, one in weights.items()}.values(), name)
-    elif isinstance(weights, tuple) and weights and isinstance(weights[0], str):
-        yield from _of_each(((weights[0], one) for one in weights[1:]), name.rpartition("/")[0])
+        if _is_new(weights, seen):
+            yield name, _of_tensor(weights) if hasattr(weights, "detach") else _of_array(weights)
     else:
-        # What an iterator makes may be gone when the next is made: only a container tells the same one by its identity.
-        each = _once(weights) if isinstance(weights, list | tuple) else weights
-        yield from _of_each(((str(place), one) for place, one in enumerate(each)), name)
+        yield from _of_each(weights, name, seen)
+
+
+def _of_each(weights: Iterable[Any], name: str, seen: set[object]) -> Iterator[tuple[str, Any]]:
+    if isinstance(weights, Mapping):
+        named = ((str(key), one) for key, one in weights.items())
+    elif isinstance(weights, tuple) and weights and isinstance(weights[0], str):
+        named, name = ((weights[0], one) for one in weights[1:]), name.rpartition("/")[0]
+    else:
+        named = ((str(place), one) for place, one in enumerate(weights))
+    for own_name, one in named:
+        # What an iterator makes may be gone when the next is made, which then may have its identity.
+        known = seen if isinstance(weights, Mapping | list | tuple) else set()
+        yield from _named(one, f"{name}/{own_name}" if name else own_name, known)
 
 
 def arrays_of(weights: Any) -> Iterator[Any]:
@@ -68,9 +83,15 @@ def _size(variables: Iterable[Any]) -> int:
     return sum(math.prod(one.shape) for one in _once(variables))
 
 
-def _of_each(weights: Iterable[tuple[str, Any]], name: str) -> Iterator[tuple[str, Any]]:
-    for own_name, one in weights:
-        yield from named_arrays(one, f"{name}/{own_name}" if name else own_name)
+def _is_new(array: Any, seen: set[object]) -> bool:
+    """Return whether an array has not been seen yet; of torch, two tensors may be of the same memory."""
+    if isinstance(array, int | float):
+        return True
+    place = array.data_ptr() if hasattr(array, "data_ptr") else 0
+    key = (place, tuple(array.shape), tuple(array.stride())) if place else id(array)
+    new = key not in seen
+    seen.add(key)
+    return new
 
 
 def _once(weights: Iterable[Any]) -> Iterable[Any]:
@@ -92,7 +113,19 @@ def _of_variable(variable: Any) -> Any:
     value = variable.value
     if hasattr(value, "detach"):
         return _of_tensor(value)
-    return value if is_counted_where_it_is(value) else variable.numpy()
+    if is_counted_where_it_is(value) or not getattr(value, "is_fully_addressable", True):
+        return _of_array(value)
+    return variable.numpy()
+
+
+def _of_array(array: Any) -> Any:
+    if is_counted_where_it_is(array):
+        return array
+    if not getattr(array, "is_fully_addressable", True):  # of JAX, in several processes
+        if not array.is_fully_replicated:
+            raise MetricError("an array is spread over several processes: the weights are not counted", "weights")
+        array = array.addressable_data(0)
+    return np.asarray(array)
 
 
 def _of_tensor(tensor: Any) -> Any:

@@ -103,6 +103,7 @@ class Destinations:
             return
         self.wake(ledger)
         if not process.this.ends:
+            self.hurry()  # all at once, before the first is waited for
             end = time.monotonic() + self.flush_timeout
             for one in self._each:
                 one.flush_last(ledger.group, end)

@@ -29,7 +29,10 @@ def is_counted_where_it_is(array: Any) -> bool:
     """Return whether an array is on an accelerator on which we count: a CUDA device of torch, any of JAX."""
     if hasattr(array, "detach"):
         return bool(array.is_cuda)
-    return _is_of_jax(array) and any(device.platform != "cpu" for device in array.devices())
+    # One that is spread over several processes only all of them can compute with, at the same time.
+    return (
+        _is_of_jax(array) and array.is_fully_addressable and any(device.platform != "cpu" for device in array.devices())
+    )
 
 
 def count_on_device(array: Any, edges: Sequence[float]) -> Counted:
@@ -83,26 +86,26 @@ def _count_torch(tensor: Any, edges: Sequence[float]) -> Counted:
 def _count_jax(array: Any, edges: Sequence[float]) -> Counted:
     jax = sys.modules["jax"]
     double = array.dtype == np.float64
-    exact = tuple(_edges_for(edges, double=double))
+    dtype = np.dtype(np.float64 if double else np.float32)
+    exact = np.array(_edges_for(edges, double=double), dtype)
     whole = array.reshape(-1)
     # float64 for the sum alone, whatever the user chose for the training.
     with jax.enable_x64(True):  # noqa: FBT003  JAX's own
-        blocks = [_jax_counts(exact, double)(whole[start : start + BLOCK]) for start in range(0, whole.size, BLOCK)]
+        blocks = [_jax_counts()(whole[start : start + BLOCK], exact) for start in range(0, whole.size, BLOCK)]
         found = jax.device_get(blocks)  # waits once, for all of them
-    below = [sum(int(counts[place]) for counts, _ in found) for place in range(len(exact))]
-    finite = sum(int(counts[-1]) for counts, _ in found)
-    return Counted(below, finite, float(sum(total for _, total in found)), int(whole.size) - finite)
+    below = [int(sum(counts[place] for counts, _, _ in found)) for place in range(len(exact))]
+    finite = int(sum(finite for _, finite, _ in found))
+    return Counted(below, finite, float(sum(total for _, _, total in found)), int(whole.size) - finite)
 
 
-@functools.lru_cache(maxsize=64)
-def _jax_counts(edges: tuple[float, ...], double: bool) -> Any:  # noqa: FBT001
+@functools.cache
+def _jax_counts() -> Any:
     jax, jnp = sys.modules["jax"], sys.modules["jax.numpy"]
 
-    def count(block: Any) -> Any:
-        block = block if double else block.astype(np.float32)
+    def count(block: Any, edges: Any) -> Any:
+        block = block.astype(edges.dtype)
         finite = jnp.isfinite(block)
-        counts = [jnp.sum(finite & (block <= block.dtype.type(edge))) for edge in edges]
-        total = jnp.sum(jnp.where(finite, block, 0).astype(np.float64))
-        return jnp.stack([*counts, jnp.sum(finite)]), total
+        below = jnp.sum(finite & (block <= edges[:, None]), axis=1)
+        return below, jnp.sum(finite), jnp.sum(jnp.where(finite, block, 0).astype(np.float64))
 
     return jax.jit(count)

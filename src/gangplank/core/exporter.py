@@ -32,7 +32,7 @@ def gangplank_run_started(run: ExportedRun) -> None:
 def gangplank_snapshot(run: ExportedRun, snapshot: Snapshot) -> None:
     """Show the newest values: those of an epoch or an evaluation at once, those of a step by and by."""
     run.ledger.update(snapshot)
-    run.destinations.push(run.ledger, at_once=not snapshot.is_of_steps)
+    run.destinations.push(run.ledger, at_once=not snapshot.of_steps)
 
 
 @hookimpl

@@ -12,7 +12,7 @@ from gangplank.core.info import known_info
 from gangplank.core.naming import check_phase
 from gangplank.core.plugins import announce, load
 from gangplank.core.report import Report
-from gangplank.core.settings import Handler, Settings, check_settings
+from gangplank.core.settings import Handler, Settings, check_settings, disabled
 from gangplank.core.sinks import Sink
 from gangplank.core.sinks.opening import open_sinks
 from gangplank.core.snapshot import Delivery, RunView
@@ -115,7 +115,7 @@ class Exporting:
         self._settings = settings
         self._report = Report(raises=not settings.ignore_exceptions)
         self.destinations = Destinations(
-            open_sinks(settings, self._report),
+            [] if disabled() else open_sinks(settings, self._report),
             report=self._report,
             push_interval=settings.push_interval,
             timeout=settings.timeout,

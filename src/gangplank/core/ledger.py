@@ -117,7 +117,7 @@ class Ledger:
                 dropped=Counter(page.dropped) + Counter(snapshot.dropped) + Counter(too_many=len(excess)),
             )
         for metric, name in named.items():
-            if name != metric:
+            if not metric.endswith(name):  # the phase in front of it is said by ours
                 self._report.once(
                     f"name {metric}", "The metric %r is exported as gangplank_%s_%s", metric, page.phase, name
                 )

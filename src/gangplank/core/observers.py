@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gangplank.core import process
-from gangplank.core.report import Report
+from gangplank.core.report import Report, told
 
 # Events that wait for an observer; later ones are dropped.
 _MOST_WAITING = 1_000
@@ -93,5 +93,4 @@ class Observers:
                         if answer is not None:
                             answer(name, result)
                 except BaseException as error:  # noqa: BLE001  theirs, whatever it is
-                    kind = type(error).__name__
-                    self._report.once(f"raised {name}", "The plugin %s raised in %s: %s: %s", name, hook, kind, error)
+                    self._report.once(f"raised {name}", "The plugin %s raised in %s: %s", name, hook, told(error))

@@ -15,7 +15,7 @@ from gangplank.core import hookspecs
 from gangplank.core.address import SCHEMES_OF_OURS, anonymous
 from gangplank.core.errors import ConfigurationError
 from gangplank.core.observers import Observers
-from gangplank.core.report import Report
+from gangplank.core.report import Report, told
 from gangplank.core.sinks import Sink
 from gangplank.core.snapshot import Adapter, RunInfo, RunView
 
@@ -61,6 +61,11 @@ def register(plugin: object) -> None:
     _own.register(plugin)
 
 
+def unregister(plugin: object) -> None:
+    """Take back what `register` did."""
+    _own.unregister(plugin)
+
+
 def load() -> tuple[Plugin, ...]:
     """Load the installed plugins, the first time; may take as long as they take to import.
 
@@ -76,9 +81,11 @@ def load() -> tuple[Plugin, ...]:
 
 def announce(hook: str, run: RunView, **what: Any) -> None:
     """Call a hook: in what is ours now, and its errors are the caller's; in the others by and by."""
-    getattr(_own.hook, hook)(run=run, **what)
-    if _observers is not None:
-        _observers.tell(hook, run=RunInfo(run.group, run.name), **what)
+    try:
+        getattr(_own.hook, hook)(run=run, **what)
+    finally:
+        if _observers is not None:
+            _observers.tell(hook, run=RunInfo(run.group, run.name), **what)
 
 
 def ask_for_info(run: RunView, take: Callable[[str, object], None]) -> None:
@@ -105,7 +112,7 @@ def open_sink(address: str) -> Sink:
         except ConfigurationError:
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001  theirs, whatever it is
-            troubles.append(f"; {plugin.name} raised {type(error).__name__}: {error}")
+            troubles.append(f"; {plugin.name} raised {told(error)}")
             continue
         if sink is not None and shown != address:
             raise ConfigurationError(
@@ -115,15 +122,20 @@ def open_sink(address: str) -> Sink:
         if sink is not None:
             return _checked_sink(sink, plugin.name)
     asked = f", and of the plugins {', '.join(plugin.name for plugin in openers)}" if openers else ""
+    bare = shown.partition("?")[0]
     raise ConfigurationError(
-        f"{shown}: no scheme of {SCHEMES_OF_OURS}{asked}: correct it, or pip install the package that brings it "
-        f"(`gangplank plugins` lists what is installed){''.join(troubles)}"
+        f"{bare}: no scheme of {SCHEMES_OF_OURS}{asked}: correct it, or pip install the package that "
+        f"brings it (`gangplank plugins` lists what is installed){''.join(troubles)}"
     )
 
 
 def _checked_sink(sink: Sink, plugin: str) -> Sink:
     if isinstance(sink, type) or not all(callable(getattr(sink, method, None)) for method in ("send", "close")):
         raise ConfigurationError(f"the plugin {plugin} opened {sink!r:.100}, which is no gangplank.Sink")
+    try:
+        str(sink)
+    except Exception as error:  # noqa: BLE001  theirs, whatever it is
+        raise ConfigurationError(f"the plugin {plugin} opened a sink that has no text: {told(error)}") from None
     return sink
 
 
@@ -170,15 +182,14 @@ def _entries() -> Iterator[importlib.metadata.EntryPoint]:
     """Yield what the installed distributions announce; one whose metadata are broken costs no other."""
     seen = set()
     for distribution in importlib.metadata.distributions():
-        name = distribution.name or ""
-        if name in seen:  # the same one further down the path
-            continue
-        seen.add(name)
+        name = "a package"
         try:
-            yield from distribution.entry_points.select(group=hookspecs.PROJECT)
+            name = distribution.name
+            if name not in seen:  # else the same one further down the path
+                seen.add(name)
+                yield from distribution.entry_points.select(group=hookspecs.PROJECT)
         except Exception as error:  # noqa: BLE001  whatever a stranger has put there
-            why = f"{type(error).__name__}: {error}"
-            report.once(f"metadata {name}", "The entry points of %s cannot be read: %s", name, why)
+            report.once(f"metadata {name}", "The entry points of %s cannot be read: %s", name, told(error))
 
 
 def _loaded(entry: importlib.metadata.EntryPoint) -> Plugin:
@@ -187,7 +198,7 @@ def _loaded(entry: importlib.metadata.EntryPoint) -> Plugin:
     try:
         manager.register(entry.load(), entry.name)
     except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a stranger's module does when it is imported
-        problem = f"{type(error).__name__}: {error}"
+        problem = told(error)
         report.once(f"load {entry.name}", "The plugin %s cannot be loaded: %s", entry.name, problem)
         return Plugin(entry.name, _source(entry), entry.value, "broken", problem)
     try:
@@ -229,4 +240,4 @@ def _refuse_two_of_a_name(what: str, named: Iterable[tuple[str, str]], cure: str
 
 
 def _raised(plugin: str, hook: str, error: BaseException) -> None:
-    report.once(f"raised {plugin}", "The plugin %s raised in %s: %s: %s", plugin, hook, type(error).__name__, error)
+    report.once(f"raised {plugin}", "The plugin %s raised in %s: %s", plugin, hook, told(error))

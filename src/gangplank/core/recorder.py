@@ -30,6 +30,7 @@ class Recorder:
         self._selection = Selection(settings.metrics, report=report, raises=not settings.ignore_exceptions)
         self.steps = Steps(settings.update_every, settings.push_interval)
         self._mark: float | None = None  # when the epoch began, where anybody has said
+        self._timed: int | None = None  # the epoch that was recorded last
 
     def begin_epoch(self) -> None:
         """Time the epoch from here."""
@@ -48,7 +49,11 @@ class Recorder:
         weights: Any,
     ) -> Snapshot:
         """Return what `Run.record` was told; its arguments are those of that."""
-        duration = time.monotonic() - self._mark if epoch is not None and self._mark is not None else None
+        duration = None
+        if epoch is not None and epoch != self._timed:  # of several records of one epoch, the first times it
+            now = time.monotonic()
+            duration = None if self._mark is None else now - self._mark
+            self._mark, self._timed = now, epoch
         values, dropped = self._selection.scalars(metrics or {})
         position = None
         with self._report.guard("reading the step"):
@@ -59,6 +64,8 @@ class Recorder:
         if parameters is None and weights is not None:
             with self._report.guard("counting the parameters"):
                 parameters = parameters_in(weights)
+        if epoch is not None:
+            self.steps.epoch_has_ended(position)
         took = seconds or duration
         return Snapshot(
             values,
@@ -78,6 +85,7 @@ class Recorder:
         metrics, prefix = self.steps.newest()
         values, dropped = self._selection.scalars(metrics)
         return Snapshot(
+            of_steps=True,
             step=self.steps.position,
             step_metrics={f"{prefix}{name}": value for name, value in values.items()},
             step_times=self.steps.times(),

@@ -83,6 +83,15 @@ class Report:
             return unsaid
 
 
+def told(error: BaseException) -> str:
+    """Return what an exception is and says; a stranger's may not even be able to say it."""
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001
+        said = "..."
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
 def shown(text: object, limit: int = 500) -> str:
     """Return the beginning of a stranger's text as one line that does nothing to a terminal."""
     line = " ".join(str(text).split())[:limit]

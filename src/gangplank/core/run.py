@@ -184,7 +184,6 @@ class Run(Exporting):
                 weights=weights,
             )
             announce("gangplank_snapshot", self, snapshot=snapshot)
-            self.begin_epoch()
 
     @property
     def exports_steps(self) -> bool:
@@ -199,7 +198,7 @@ class Run(Exporting):
         duration: float | None = None,
         data_wait: float | None = None,
         forward: float | None = None,
-        prefix: str = "",
+        prefix: str = "batch_",
     ) -> None:
         """Note one step of the training; takes microseconds, and may be called from any thread and out of order.
 
@@ -210,9 +209,11 @@ class Run(Exporting):
             duration: seconds that the step took.
             data_wait: seconds that it waited for its data.
             forward: seconds from its beginning to the backward pass.
-            prefix: goes in front of the metrics' names, to tell them from an epoch's.
+            prefix: goes in front of the metrics' names, to tell them from an epoch's; "" only for names of their own.
         """
         try:
+            if self._ledger is None:
+                self.start()
             if self.open and self._recorder.steps.note(metrics, step, duration, data_wait, forward, prefix):
                 announce("gangplank_snapshot", self, snapshot=self._recorder.step_snapshot())
         except Exception:  # a guard around each step would cost more than the step
@@ -234,9 +235,8 @@ class Run(Exporting):
                 return
             if weights is not None:
                 self.record(weights=weights)
-            steps = self._recorder.step_snapshot()
-            if steps.is_of_steps:
-                announce("gangplank_snapshot", self, snapshot=steps)
+            if self._recorder.steps.unsaid:
+                announce("gangplank_snapshot", self, snapshot=self._recorder.step_snapshot())
             self._recorder.report_missing(self._phase)
             process.this.runs.discard(self)
             announce("gangplank_run_finished", self, outcome=Outcome.of(error))

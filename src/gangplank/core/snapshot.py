@@ -81,6 +81,7 @@ class Snapshot:
         parameters: how many parameters are trainable, and how many are not.
         weights: the counts of the trainable weights, all together under "", or by tensor.
         dropped: how many metrics could not be exported, by reason.
+        of_steps: whether it is from within an epoch, and need not be shown at once.
     """
 
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -94,11 +95,7 @@ class Snapshot:
     parameters: tuple[int, int] | None = None
     weights: Mapping[str, WeightCounts] | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def is_of_steps(self) -> bool:
-        """Whether it is from within an epoch, and need not be shown at once."""
-        return self.epoch is None and (self.step is not None or self.step_times is not None)
+    of_steps: bool = False
 
 
 class Outcome(enum.StrEnum):

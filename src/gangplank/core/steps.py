@@ -25,7 +25,7 @@ class Steps:
     def __init__(self, every: int | None, push_interval: float) -> None:
         self._every = every
         self._push_interval = push_interval
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may end the run in the middle of a step
         self._counts = [0] * (len(DURATION_EDGES) + 1)
         self._seconds = 0.0
         self._data_wait: float | None = None
@@ -35,6 +35,7 @@ class Steps:
         self._seen = -1  # the highest step whose metrics there were
         self._next = 0  # the step whose metrics are wanted next
         self._due = 0.0
+        self.unsaid = False  # whether anything was noted since the last snapshot
 
     def note(
         self,
@@ -47,6 +48,7 @@ class Steps:
     ) -> bool:
         """Note one step, as `Run.step` is told; returns whether it is time to push."""
         with self._lock:
+            self.unsaid = True
             if duration is not None:
                 self._counts[bisect_left(DURATION_EDGES, duration)] += 1
                 self._seconds += duration
@@ -58,7 +60,7 @@ class Steps:
                 self._position = step if self._position is None else max(step, self._position)
             if metrics is not None and self._every is not None:
                 number = self._seen + 1 if step is None else step
-                if number > self._seen:  # else a newer one has been here
+                if number >= self._seen:  # else a newer one has been here
                     self._seen = number
                     if number >= self._next:
                         self._next = number + self._every
@@ -74,10 +76,16 @@ class Steps:
         """Optimizer steps so far, where somebody says."""
         return self._position
 
+    def epoch_has_ended(self, step: int | None) -> None:
+        """Forget what steps of the epoch said of their metrics and their position: the epoch says it better."""
+        with self._lock:
+            self._newest, self.unsaid = None, False
+            self._position = self._position if step is None else step
+
     def newest(self) -> tuple[Mapping[str, Any], str]:
         """Return the metrics that were taken last, and what goes in front of their names; once."""
         with self._lock:
-            newest, self._newest = self._newest, None
+            newest, self._newest, self.unsaid = self._newest, None, False
         return newest or ({}, "")
 
     def times(self) -> StepTimes | None:

@@ -29,6 +29,7 @@ class Batches:
         self._at_once = at_once
         self._planned = planned
         self._began: tuple[int, float] | None = None  # the first batch under way, and since when
+        self._ended = -1  # the newest batch of the epoch that has ended
 
     def begin(self, batch: int) -> None:
         """Note that the batches before this one have ended."""
@@ -38,6 +39,7 @@ class Batches:
 
     def end(self, batch: int, logs: Mapping[str, Any] | None) -> None:
         """Note what is logged up to this batch of the epoch."""
+        self._ended = max(self._ended, batch)
         step = None
         if self._position is not None:
             before, each = self._position
@@ -46,9 +48,10 @@ class Batches:
 
     def end_training(self) -> None:
         """Note that the batches under way were the last of the epoch; the second time, nothing."""
-        if self._began is not None:
+        # Data of unknown length end with a batch that has begun, and is none.
+        if self._began is not None and (self._planned is not None or self._ended >= self._began[0]):
             self._note(self._within(self._began[0] + self._at_once), time.monotonic())
-        self._began = None
+        self._began, self._ended = None, -1
 
     def end_epoch(self, step: int | None) -> None:
         """Note how many steps the optimizer has made, where that is known."""

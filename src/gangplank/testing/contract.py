@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 import pytest
 
 from gangplank import Page
+from gangplank.core.plugins import register, unregister
 from gangplank.testing import faulty
 from gangplank.testing.announcement import AnnouncedAdapter, fail
 from gangplank.testing.gateway import Gateway
-from gangplank.testing.shown import ARRIVES, JOB, Pages, differences, label, metric, soon, state
+from gangplank.testing.shown import ARRIVES, JOB, Epochs, Pages, differences, label, metric, soon, state
 
 T = TypeVar("T")
 
@@ -95,8 +96,13 @@ class AdapterContract(AnnouncedAdapter):
 
     def test_each_epoch_is_recorded_once(self) -> None:
         """From 1 to the last, in order."""
-        recorded = [(page.epoch, page.epoch_duration) for page in self._pages() if page.epoch_duration is not None]
-        epochs = [epoch for epoch, _ in dict.fromkeys(recorded)]  # each record of an epoch times it anew
+        recorded = Epochs()
+        register(recorded)
+        try:
+            self._pages()
+        finally:
+            unregister(recorded)
+        epochs = recorded.numbers
         if epochs != list(range(1, EPOCHS + 1)):
             fail(
                 f"of {EPOCHS} epochs these were recorded, counted from 1: {epochs}. Call Run.record(..., epoch=index), "

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from gangplank import Page
+from gangplank import Page, RunInfo, Snapshot, hookimpl
 from gangplank.testing.gateway import Gateway
 
 JOB = "contract"
@@ -32,6 +32,19 @@ class Pages:
 
     def close(self) -> None:
         """Hold on to what is there."""
+
+
+class Epochs:
+    """A plugin that writes down which epochs the contract's training records."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+
+    @hookimpl
+    def gangplank_snapshot(self, run: RunInfo, snapshot: Snapshot) -> None:
+        """Write down an epoch."""
+        if snapshot.epoch is not None and {("job", JOB), ("phase", "train")} <= set(run.group.labels):
+            self.numbers.append(snapshot.epoch)
 
 
 def samples(gateway: Gateway, name: str) -> Iterator[Sample]:

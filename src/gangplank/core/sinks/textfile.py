@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from prometheus_client import Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gangplank.core.address import shown
 from gangplank.core.errors import ConfigurationError, DeliveryError, FailureReason
 from gangplank.core.page import Page
 from gangplank.core.sinks.together import Together
@@ -35,15 +36,23 @@ class Textfile:
     def __init__(self, address: str) -> None:
         self._path = _path(address)
         if self._path.suffix != ".prom":
-            raise ConfigurationError(f"{address!r}: node_exporter reads only names that end in .prom: write {LIKE}")
+            raise ConfigurationError(
+                f"{shown(address)!r}: node_exporter reads only names that end in .prom: write {LIKE}"
+            )
         if not os.access(self._path.parent, os.R_OK | os.W_OK | os.X_OK) or self._path.is_dir():
-            raise ConfigurationError(f"{address!r} cannot be written: {self._path.parent} must be a folder of yours")
+            raise ConfigurationError(
+                f"{shown(address)!r} cannot be written: {self._path.parent} must be a folder of yours"
+            )
         try:
             families = self._families()
         except OSError as error:
-            raise ConfigurationError(f"{address!r} cannot be read: {error.strerror}: name another file") from None
+            raise ConfigurationError(
+                f"{shown(address)!r} cannot be read: {error.strerror}: name another file"
+            ) from None
         if families and not any(family.name.startswith("gangplank_") for family in families):
-            raise ConfigurationError(f"{address!r} has metrics of somebody else, who wants them: name another file")
+            raise ConfigurationError(
+                f"{shown(address)!r} has metrics of somebody else, who wants them: name another file"
+            )
         self._pages = Together()
         self._written: tuple[int, ...] | None = None  # the file as we left it
 
@@ -82,9 +91,9 @@ class Textfile:
                         raise TimeoutError(f"another process has kept its folder locked for {timeout:.3g} s") from None
                     time.sleep(0.002)  # nobody says when a lock is free
             yield
+        finally:
             # A child that was forked meanwhile has the lock as well, which closing here would leave to it.
             fcntl.flock(folder, fcntl.LOCK_UN)
-        finally:
             os.close(folder)
 
     def _version(self) -> tuple[int, ...] | None:
@@ -128,4 +137,4 @@ def _path(address: str) -> Path:
         path = Path(unquote(parts.path))
         if parts.netloc in ("", "localhost") and not (parts.query or parts.fragment or "\0" in str(path)):
             return path
-    raise ConfigurationError(f"{address!r} is no file on this machine: write {LIKE}")
+    raise ConfigurationError(f"{shown(address)!r} is no file on this machine: write {LIKE}")

@@ -1,0 +1,31 @@
+"""Lightning's adapter passes what every adapter must pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from gangplank.testing import AdapterContract
+from with_lightning.model import PL, WARNINGS, data, module, trainer
+
+pytestmark = WARNINGS
+
+
+class TestLightning(AdapterContract):
+    """A linear layer, and a loss by epoch."""
+
+    adapter = "lightning"
+
+    def train(self, exporter: Any, epochs: int, each_epoch: Callable[[int], None]) -> Mapping[str, float]:
+        def on_train_epoch_end(self: Any) -> None:
+            each_epoch(self.current_epoch)
+
+        fitter = trainer(exporter, max_epochs=epochs)
+        fitter.fit(module(on_train_epoch_end=on_train_epoch_end), data(), data(24))
+        found = {name: float(number) for name, number in fitter.callback_metrics.items()}
+        return {"loss": found["train_loss"], "val_loss": found["val_loss"]}
+
+    def become_rank(self, rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(PL.Trainer, "global_rank", rank)
