@@ -19,7 +19,8 @@ HISTOGRAM_WEIGHT_BUCKETS_AUTO = (
     0.0,
     *(2.0**power for power in range(-12, 3)),
 )
-MOST_TENSORS = 50
+# Of the weights by tensor, where nobody says how many.
+MOST_TENSORS, MOST_WEIGHT_SERIES = 50, 1_200
 # Of a page's 2,000 series.
 MOST_EDGES = 150
 

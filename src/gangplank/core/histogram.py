@@ -13,8 +13,8 @@ import numpy.typing as npt
 from gangplank.core.device import count_on_device, rounded_down
 from gangplank.core.errors import MetricError
 
-# Weights per block: 128 kB of float32, which stays in a core's cache while every edge is compared with it.
-BLOCK = 32_768
+# Weights per block: 256 kB of float32, which stays in a core's cache while the edges are compared with it.
+BLOCK = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,9 @@ class _Tally:
         self._total = 0
         self._nonfinite = 0
         self._below = np.empty(BLOCK, dtype=np.bool_)
-        self._edges_in: dict[np.dtype[Any], list[Any]] = {}
+        self._edges_in: dict[np.dtype[Any], list[tuple[int, Any, npt.NDArray[Any]]]] = {}
+        # Small arrays wait here for company, by their dtype: each block that is counted has a price of its own.
+        self._waiting: dict[np.dtype[Any], tuple[npt.NDArray[Any], int]] = {}
 
     def add(self, array: Any) -> None:
         if not isinstance(array, np.ndarray):
@@ -111,26 +113,47 @@ class _Tally:
             self._nonfinite += nonfinite
             return
         dtype = _comparable(array.dtype)
-        edges = self._edges_in.get(dtype)
-        if edges is None:
-            edges = self._edges_in[dtype] = [rounded_down(edge, dtype) for edge in self._edges]
         weights = array.reshape(-1)
+        if weights.size < BLOCK:
+            block, filled = self._waiting.get(dtype) or (np.empty(BLOCK, dtype), 0)
+            if filled + weights.size > BLOCK:
+                self._add_block(block[:filled])
+                filled = 0
+            block[filled : filled + weights.size] = weights
+            self._waiting[dtype] = block, filled + weights.size
+            return
         for start in range(0, weights.size, BLOCK):
-            self._add_block(weights[start : start + BLOCK].astype(dtype, copy=False), edges)
+            self._add_block(weights[start : start + BLOCK].astype(dtype, copy=False))
 
-    def _add_block(self, block: npt.NDArray[Any], edges: list[Any]) -> None:
+    def _add_block(self, block: npt.NDArray[Any]) -> None:
         total = _sum(block)
         if not math.isfinite(total):  # a finite sum proves that every weight is finite
             finite = block[np.isfinite(block)]
             self._nonfinite += block.size - finite.size
             block, total = finite, _sum(finite)
+        if not block.size:
+            return
         self._total += block.size
         self._sums.append(total)
         below = self._below[: block.size]
-        for i, edge in enumerate(edges):
-            self._counts[i] += int(np.count_nonzero(np.less_equal(block, edge, out=below)))
+        lowest, highest = block.min(), block.max()
+        for place, edge, compared in self._in(block.dtype):
+            if edge >= highest:
+                self._counts[place] += block.size
+            elif edge >= lowest:  # else none of the block is below it
+                self._counts[place] += int(np.count_nonzero(np.less_equal(block, compared, below)))
+
+    def _in(self, dtype: np.dtype[Any]) -> list[tuple[int, Any, npt.NDArray[Any]]]:
+        """Return the edges in a dtype, as numbers and as arrays of it, which are faster to compare with."""
+        if dtype not in self._edges_in:
+            rounded = [rounded_down(edge, dtype) for edge in self._edges]
+            self._edges_in[dtype] = [(place, edge, np.array(edge)) for place, edge in enumerate(rounded)]
+        return self._edges_in[dtype]
 
     def counted(self) -> WeightCounts:
+        for block, filled in self._waiting.values():
+            self._add_block(block[:filled])
+        self._waiting = {}
         try:
             total = math.fsum(self._sums)
         except (OverflowError, ValueError):  # beyond float64: as IEEE adds them

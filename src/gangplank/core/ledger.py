@@ -18,8 +18,6 @@ from gangplank.core.snapshot import Group, Outcome, Snapshot
 
 T = TypeVar("T")
 
-# Metrics a run exports at most; each is two series (its value and its epoch), of a page's 2,000.
-MOST_METRICS = 800
 MOST_RATES = 100
 
 
@@ -34,6 +32,7 @@ class Ledger:
         epochs_planned: the epoch count the run is to end with, or None where nobody knows.
         epoch: epochs completed before this run, or None in a phase without epochs.
         report: where renamed and refused metrics are reported.
+        most_metrics: metrics to export at most.
         check: looks whether the run still runs, and ends it where it does not; called before a heartbeat.
     """
 
@@ -46,6 +45,7 @@ class Ledger:
         report: Report,
         info: Mapping[str, str],
         check: Callable[[], None],
+        most_metrics: int,
         epochs_planned: int | None = None,
         epoch: int | None = None,
     ) -> None:
@@ -54,6 +54,7 @@ class Ledger:
         self.name = name
         self.check = check
         self._report = report
+        self._most_metrics = most_metrics
         self._began = time.monotonic()
         self._lock = threading.RLock()  # re-entrant: a garbage collection inside it may run a destructor that logs
         self._names = MetricNames(phase)
@@ -85,7 +86,7 @@ class Ledger:
             epoch = _newest(snapshot.epoch, page.epoch)
             steps = dict(snapshot.step_metrics)
             new = [metric for metric in {**metrics, **steps} if metric not in self._names]
-            room = MOST_METRICS - len(self._names)
+            room = self._most_metrics - len(self._names)
             named, excess = self._names.add(new[:room]), new[room:]
             for metric in excess:
                 metrics.pop(metric, None)

@@ -45,6 +45,7 @@ class Run(Exporting):
 
     def _begin(self) -> None:
         self._ledger: Ledger | None = None
+        self._silent = False  # of several processes, one that exports nothing
         self._epoch: int | None = None  # the one under way, inside `epochs`
         self._recorder = Recorder(self._settings, self._report)
         self._checking = threading.Lock()
@@ -90,11 +91,12 @@ class Run(Exporting):
                 Above 0 the run stays silent, unless `per_rank`.
         """
         with self.guard("starting the run"):
-            if self._ledger is not None or disabled():
+            if self._ledger is not None or self._silent or disabled():
                 return
             rank = rank_of_process() if rank is None else rank
             settings = self._settings
             if rank > 0 and not settings.per_rank:
+                self._silent = True
                 return
             name = new_run_name() if settings.name == "auto" else settings.name
             key = {"job": settings.job, "phase": self._phase, **settings.grouping_key}
@@ -111,6 +113,7 @@ class Run(Exporting):
                 report=self._report,
                 info=known_info() | dict(settings.info),
                 check=self._check,
+                most_metrics=settings.most_metrics,
                 epochs_planned=epochs,
                 epoch=epoch if self._phase == "train" else None,
             )
@@ -212,7 +215,7 @@ class Run(Exporting):
             prefix: goes in front of the metrics' names, to tell them from an epoch's; "" only for names of their own.
         """
         try:
-            if self._ledger is None:
+            if self._ledger is None and not self._silent:
                 self.start()
             if self.open and self._recorder.steps.note(metrics, step, duration, data_wait, forward, prefix):
                 announce("gangplank_snapshot", self, snapshot=self._recorder.step_snapshot())

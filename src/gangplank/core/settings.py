@@ -11,7 +11,7 @@ from numbers import Real
 from typing import Protocol
 
 from gangplank.core.address import Written, scheme_of
-from gangplank.core.buckets import HISTOGRAM_WEIGHT_BUCKETS_AUTO, MOST_TENSORS, edges_of
+from gangplank.core.buckets import HISTOGRAM_WEIGHT_BUCKETS_AUTO, MOST_TENSORS, MOST_WEIGHT_SERIES, edges_of
 from gangplank.core.credentials import Credentials
 from gangplank.core.errors import ConfigurationError
 from gangplank.core.info import INFO_LABELS
@@ -19,6 +19,8 @@ from gangplank.core.naming import check_labels, check_value
 from gangplank.core.sinks import Sink
 
 _LONGEST = 86_400.0
+# Each is two series: its value and its epoch.
+MOST_METRICS = 800
 
 
 class Handler(Protocol):
@@ -62,6 +64,12 @@ class Settings:
     timeout: float
     flush_timeout: float
     lost_password: bool = False
+
+    @property
+    def most_metrics(self) -> int:
+        """How many metrics a run exports at most: a page has some 2,000 series, and the weights take theirs."""
+        taken = (self.tensors or 1) * (len(self.edges or ()) + 4)
+        return max(50, min(MOST_METRICS, (1_900 - taken) // 2))
 
     def picklable(self) -> Settings:
         """Return the settings as they may be pickled: without a password.
@@ -108,6 +116,7 @@ def check_settings(
     _check_callable("credentials", credentials, "a callable that returns (user, password), or the whole header")
     _check_who_sends(addresses, sink=sink, handler=handler, credentials=credentials)
     checked_info = check_labels("info", info)
+    edges = _edges(histogram_buckets)
     return Settings(
         addresses=addresses,
         sink=sink,
@@ -120,9 +129,9 @@ def check_settings(
         per_rank=per_rank,
         info=checked_info,
         metrics=None if metrics is None else _metric_names(metrics),
-        edges=_edges(histogram_buckets),
+        edges=edges,
         histogram_freq=_frequency(histogram_freq),
-        tensors=_tensors(per_tensor),
+        tensors=_tensors(per_tensor, edges),
         update_every=_every(update_freq),
         ignore_exceptions=ignore_exceptions,
         push_interval=_seconds("push_interval", push_interval, zero=True),
@@ -200,12 +209,14 @@ def _edges(buckets: Iterable[float] | str | None) -> tuple[float, ...] | None:
     return edges_of(buckets)
 
 
-def _tensors(per_tensor: int) -> int:
+def _tensors(per_tensor: int, edges: tuple[float, ...] | None) -> int:
     if not isinstance(per_tensor, int) or per_tensor < 0:
         raise ConfigurationError(
             f"per_tensor={per_tensor!r}: give True for the {MOST_TENSORS} largest tensors, or n for the n largest"
         )
-    return MOST_TENSORS if per_tensor is True else int(per_tensor)
+    if per_tensor is True:
+        return min(MOST_TENSORS, MOST_WEIGHT_SERIES // (len(edges or ()) + 4))
+    return int(per_tensor)
 
 
 def _every(update_freq: int | str) -> int | None:

@@ -1,0 +1,163 @@
+"""What callbacks cost the training thread: at the end of an epoch, and in each step."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from benchmarks.contest import OURS, Contest, Options, Target, take_turns
+from benchmarks.peers import PUBLISHED, published_worker
+from benchmarks.worker import Worker
+
+from servers import Server, pushgateway
+
+GROUP = "Hooks, on the training thread"
+HUNG = f"{OURS}, hung gateway"
+OLD, OLD_HUNG = f"gangplank {PUBLISHED}", f"gangplank {PUBLISHED}, hung gateway"
+TENSORBOARD = "Keras' TensorBoard"
+
+
+@contextlib.contextmanager
+def gateway(*options: str, frozen: bool = False) -> Iterator[Server]:
+    """Yield a real Pushgateway."""
+    with tempfile.TemporaryDirectory() as folder, pushgateway(Path(folder), *options) as server:
+        if frozen:
+            server.freeze()
+        yield server
+
+
+@contextlib.contextmanager
+def gateways() -> Iterator[tuple[str, str]]:
+    """Yield the addresses of a healthy Pushgateway and of a hung one."""
+    with gateway() as healthy, gateway(frozen=True) as hung:
+        yield healthy.address, hung.address
+
+
+def epoch_end(options: Options) -> Iterator[Contest]:
+    """The end of an epoch: 20 metrics, no histogram."""
+    epochs = options.size(60, 10)
+    with gateways() as (healthy, hung), Worker() as worker, published_worker() as old:
+
+        def fit(call: Callable[..., dict[str, float]], name: str, address: str, epochs: int = epochs) -> float:
+            result = call(
+                "fitting:keras_fit", name=name, address=address, epochs=epochs, batches=5, healthy=address == healthy
+            )
+            return result["epoch"]
+
+        figures, missing = take_turns(
+            {
+                OURS: partial(fit, worker.call, "gangplank", healthy),
+                HUNG: partial(fit, worker.call, "gangplank", hung),
+                OLD: partial(fit, old, "published", healthy),
+                TENSORBOARD: partial(fit, worker.call, "tensorboard", healthy),
+            },
+            options.rounds,
+        )
+        if not options.quick and OLD in figures:  # 30 s each time
+            figures[OLD_HUNG] = [fit(old, "published", hung, 1)]
+    yield Contest(
+        group=GROUP,
+        what="end of an epoch, 20 metrics, no histogram",
+        unit="us",
+        rounds=figures,
+        missing=missing,
+        targets=(Target(most=150), Target(most=150, of=HUNG)),
+        notes=("Each figure is the median of a real `fit`. A hung gateway takes the connection and never answers.",),
+    )
+
+
+def step(options: Options) -> Iterator[Contest]:
+    """Each step, with step-level export on."""
+    batches = options.size(500, 100)
+    with gateway() as healthy, Worker() as worker, Worker() as lightning:
+
+        def fit(name: str) -> float:
+            how = {"name": name, "address": healthy.address, "epochs": 2, "batches": batches, "steps": True}
+            result: dict[str, float] = worker.call("fitting:keras_fit", **how)
+            return result["step"]
+
+        def train(name: str) -> float:
+            return float(lightning.call("lightning_fit:fit", name=name, address=healthy.address, steps=2 * batches))
+
+        in_keras, missing = take_turns(
+            {OURS: partial(fit, "gangplank"), f"{TENSORBOARD}, `update_freq=1`": partial(fit, "tensorboard")},
+            options.rounds,
+        )
+        in_lightning, missing_there = take_turns(
+            {
+                OURS: partial(train, "gangplank"),
+                "Lightning's `TensorBoardLogger`": partial(train, "tensorboard"),
+                "Lightning's `CSVLogger`": partial(train, "csv"),
+            },
+            options.rounds,
+        )
+        reads = [worker.call("fitting:reads_per_step", steps=1000)]
+    yield Contest(
+        group=GROUP,
+        what="each step in Keras, with step-level export",
+        unit="us",
+        rounds=in_keras,
+        missing=missing,
+        targets=(Target(most=5),),
+    )
+    yield Contest(
+        group=GROUP,
+        what="each step in Lightning, with step-level export",
+        unit="us",
+        rounds=in_lightning,
+        missing=missing_there,
+        targets=(Target(most=5),),
+        notes=("All hooks of a step together; the loggers of Lightning with `log_every_n_steps=1`.",),
+    )
+    yield Contest(
+        group=GROUP,
+        what="values read from a device, per step",
+        unit="reads",
+        rounds={OURS: reads},
+        targets=(Target(most=0),),
+        notes=("Each read would wait for the device. What is pushed is read then, on the thread that takes the step.",),
+    )
+
+
+def slowdown(options: Options) -> Iterator[Contest]:
+    """How much longer a training takes, with each step exported and the weights counted at each epoch."""
+    seconds = options.size(120, 10)
+    rounds = max(2, options.rounds) * (1 if options.quick else 2)
+    how = {"batches": 250, "steps": True, "units": 512}
+    with gateway() as healthy, Worker() as worker:
+        call = partial(worker.call, "fitting:keras_fit", address=healthy.address, **how)
+        call(name="nothing", epochs=1)
+        epoch = call(name="nothing", epochs=2)["fit"] / 2
+        epochs = max(1, round(seconds / rounds / epoch))
+        shares: list[float] = []
+
+        def fit(name: str) -> float:
+            result = call(name=name, epochs=epochs)
+            if name == "gangplank":
+                shares.append(100 * result["hooks"] / result["fit"])
+            return float(result["fit"])
+
+        named = {"no callback": "nothing", OURS: "gangplank", f"{TENSORBOARD}, all on": "tensorboard"}
+        figures, missing = take_turns({name: partial(fit, which) for name, which in named.items()}, rounds)
+    yield Contest(
+        group="Training",
+        what=f"{epochs} epochs of 250 steps, {rounds} times; each step and, each epoch, 300,000 weights exported",
+        unit="s",
+        rounds=figures,
+        missing=missing,
+        targets=(Target(most=1.01, than="no callback"),),
+        notes=(
+            f"Each contestant trains for {statistics.mean(figures['no callback']) * rounds:.0f} s in all, in turns.",
+        ),
+    )
+    yield Contest(
+        group="Training",
+        what="inside our hooks, of that; start and end of the run included",
+        unit="%",
+        rounds={OURS: shares},
+        targets=(Target(most=1.0),),
+    )
