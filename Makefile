@@ -4,7 +4,7 @@ BACKEND ?= tensorflow
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo demo-lightning test lint format faults soak clean
+.PHONY: demo demo-lightning test lint format faults soak bench clean
 
 demo: .venv/.demo-$(BACKEND)
 	KERAS_BACKEND=$(BACKEND) $(BIN)/gangplank demo $(if $(KEEP),--keep)
@@ -32,6 +32,11 @@ faults: .venv/.dev
 soak: .venv/.dev
 	tests/install-servers
 	$(BIN)/python benchmarks/soak.py --write
+
+# The figures of docs/performance.md: twenty minutes.
+bench: .venv/.dev
+	tests/install-servers
+	$(BIN)/python benchmarks/bench.py --write
 
 format: .venv/.dev
 	$(BIN)/ruff check --fix .

@@ -9,6 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from gangplank.core import process
+from gangplank.core.delivery import Destinations
 from servers import Server, pushgateway
 
 # A slow example is a busy machine, not a fault.
@@ -21,6 +23,18 @@ def gateway(tmp_path: Path) -> Iterator[Server]:
     """A real, empty Pushgateway."""
     with pushgateway(tmp_path) as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_undelivered() -> Iterator[None]:
+    """Have what a test leaves undelivered given up: its retries would be heard in the tests after it."""
+    yield
+    for sender in list(process.this.senders):
+        if isinstance(sender, Destinations):
+            for destination in sender._each:  # noqa: SLF001
+                with destination.outbox._changed:  # noqa: SLF001
+                    destination.outbox._parcels.clear()  # noqa: SLF001
+                    destination.outbox._changed.notify_all()  # noqa: SLF001
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -202,6 +202,7 @@ def test_an_epoch_says_last_what_its_steps_said(shelf: Shelf) -> None:
         run.record({"loss": 0.5}, epoch=0, step=100)
     assert shelf.value("gangplank_run_step") == 100
     assert shelf.value("gangplank_train_loss") == 0.5
+    assert shelf.value("gangplank_train_batch_loss") == 4
 
 
 def test_what_is_recorded_among_steps_is_shown_at_once(shelf: Shelf) -> None:

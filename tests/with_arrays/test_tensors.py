@@ -125,7 +125,8 @@ def test_the_fast_text_is_sample_for_sample_prometheus_clients(
     assert sorted(fast) == sorted(plain)
     name = "gangplank_train_model_weights"
     start = fast.index(f"# TYPE {name} histogram")
-    assert all(line.startswith((f"{name}_bucket", f"{name}_sum", f"{name}_count")) for line in fast[start + 1 : -1])
+    end = fast.index(next(line for line in fast[start:] if line.startswith("# HELP")))
+    assert all(line.startswith((f"{name}_bucket", f"{name}_sum", f"{name}_count")) for line in fast[start + 1 : end])
 
 
 def test_large_counts_are_written_alike() -> None:
@@ -174,7 +175,7 @@ def assert_the_same(array: Any, edges: Sequence[float]) -> None:
     there, here = count_on_device(array, edges), count_weights([on_host(array)], edges)
     assert tuple(there.below) == here.counts
     assert (there.finite, there.nonfinite) == (here.total, here.nonfinite)
-    assert there.sum == pytest.approx(here.sum, rel=1e-12, abs=1e-30)
+    assert there.sum == pytest.approx(here.sum, rel=1e-12, abs=1e-28)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -5,36 +5,58 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from prometheus_client.utils import floatToGoString
 
 from gangplank.core.histogram import WeightCounts
 
+WEIGHTS = "Trainable weights that are finite, as they are now."
+NONFINITE = "Trainable weights that are NaN or infinite."
 # Histograms that are written in one go; then another thread may have its turn, such as the one that trains.
 _AT_ONCE = 50
 # From here on prometheus_client writes an exponent.
 _LARGE = 1_000_000
 
 
-def histogram_text(name: str, labels: Mapping[str, str], by_tensor: Mapping[str, WeightCounts]) -> Iterator[str]:
-    """Yield the lines of each tensor's histogram, labelled `tensor`.
+def tensors_text(name: str, labels: Mapping[str, str], by_tensor: Mapping[str, WeightCounts]) -> Iterator[str]:
+    """Yield the lines of the family of each tensor's histogram, labelled `tensor`, and of its weights that are none.
 
     Args:
         name: of the family.
         labels: what labels every sample besides.
         by_tensor: the counts.
     """
+    nonfinite = [f"# HELP {name}_nonfinite {NONFINITE}\n# TYPE {name}_nonfinite gauge\n"]
+    yield f"# HELP {name} {WEIGHTS}\n# TYPE {name} histogram\n"
+    templates: dict[tuple[tuple[float, ...], bool], str] = {}
+    both = _both(labels)
     for place, (tensor, counted) in enumerate(by_tensor.items()):
         if place % _AT_ONCE == _AT_ONCE - 1:
             time.sleep(0)
-        pairs = sorted({**labels, "tensor": tensor}.items())
-        before = "".join(f'{label}="{_escaped(value)}",' for label, value in pairs if label < "le")
-        after = "".join(f',{label}="{_escaped(value)}"' for label, value in pairs if label > "le")
-        bounds = zip(upper_bounds(counted.edges), (*counted.counts, counted.total), strict=True)
-        head = f'{name}_bucket{{{before}le="'
-        yield "".join(f'{head}{edge}"{after}}} {_whole(count)}\n' for edge, count in bounds)
-        both = f"{before}{after.removeprefix(',')}"
-        yield f"{name}_sum{{{both}}} {go(counted.sum)}\n{name}_count{{{both}}} {_whole(counted.total)}\n"
+        small = counted.total < _LARGE
+        template = templates.get((counted.edges, small))
+        if template is None:
+            template = templates[counted.edges, small] = _template(name, labels, counted.edges, small=small)
+        counts = (*counted.counts, counted.total)
+        shown = _escaped(tensor)
+        yield template % tuple(chain.from_iterable((shown, count if small else _whole(count)) for count in counts))
+        own = both % shown
+        yield f"{name}_sum{own} {go(counted.sum)}\n{name}_count{own} {_whole(counted.total)}\n"
+        nonfinite.append(f"{name}_nonfinite{own} {_whole(counted.nonfinite)}\n")
+    yield from nonfinite
+
+
+def _template(name: str, labels: Mapping[str, str], edges: tuple[float, ...], *, small: bool) -> str:
+    """Return the text of all buckets, to be filled with the tensor and the count of each in turn."""
+    number = "%d.0" if small else "%s"
+    return "".join(f"{name}_bucket{_both({**labels, 'le': edge})} {number}\n" for edge in upper_bounds(edges))
+
+
+def _both(labels: Mapping[str, str]) -> str:
+    """Return labels as prometheus_client sorts them, with a place for the tensor."""
+    fixed = {label: _escaped(value).replace("%", "%%") for label, value in labels.items()}
+    return "{" + ",".join(f'{label}="{value}"' for label, value in sorted({**fixed, "tensor": "%s"}.items())) + "}"
 
 
 @functools.lru_cache(maxsize=8)

@@ -10,13 +10,12 @@ from prometheus_client import Metric, generate_latest
 from prometheus_client.registry import Collector
 
 from gangplank.core.errors import DROP_REASONS, FAILURE_REASONS
-from gangplank.core.exposition import histogram_text, upper_bounds
+from gangplank.core.exposition import NONFINITE, WEIGHTS, tensors_text, upper_bounds
 from gangplank.core.histogram import WeightCounts
 from gangplank.core.snapshot import Group, Outcome, StepTimes
 
 RUNNING = "running"
 STATES = (RUNNING, *Outcome)
-_WEIGHTS = "Trainable weights that are finite, as they are now."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,16 +66,20 @@ class Page(Collector):
         if self.weights is None or "" in self.weights:
             return generate_latest(self)
         # Of many tensors: prometheus_client would take its time.
-        name = f"gangplank_{self.phase}_model_weights"
-        head = f"# HELP {name} {_WEIGHTS}\n# TYPE {name} histogram\n"
-        histograms = "".join([head, *histogram_text(name, self.labels, self.weights)])
-        return generate_latest(_Families(self._gauges_and_counters())) + histograms.encode()
+        gauges = generate_latest(_Families(self._gauges_and_counters()))
+        return gauges + "".join(tensors_text(self._weights_name, self.labels, self.weights)).encode()
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families; a family that has no value yet is left out."""
         yield from self._gauges_and_counters()
         if self.weights is not None:
             yield self._histograms_of(self.weights)
+            values = [(_tensor(tensor), counted.nonfinite) for tensor, counted in self.weights.items()]
+            yield self._gauge(f"{self._weights_name}_nonfinite", NONFINITE, values)
+
+    @property
+    def _weights_name(self) -> str:
+        return f"gangplank_{self.phase}_model_weights"
 
     def _gauges_and_counters(self) -> Iterator[Metric]:
         yield from self._phase_families()
@@ -99,12 +102,6 @@ class Page(Collector):
                 f"{prefix}model_parameters",
                 "Parameters of the model, each variable counted once.",
                 [({"trainable": yes}, count) for yes, count in zip(("true", "false"), self.parameters, strict=True)],
-            )
-        if self.weights is not None:
-            yield self._gauge(
-                f"{prefix}model_weights_nonfinite",
-                "Trainable weights that are NaN or infinite.",
-                [(_tensor(tensor), counted.nonfinite) for tensor, counted in self.weights.items()],
             )
 
     def _run_families(self) -> Iterator[Metric]:
@@ -171,7 +168,7 @@ class Page(Collector):
         return family
 
     def _histograms_of(self, weights: Mapping[str, WeightCounts]) -> Metric:
-        family = Metric(f"gangplank_{self.phase}_model_weights", _WEIGHTS, "histogram")
+        family = Metric(self._weights_name, WEIGHTS, "histogram")
         for tensor, counted in weights.items():
             buckets = zip(upper_bounds(counted.edges), (*counted.counts, counted.total), strict=True)
             self._add_histogram(family, _tensor(tensor), buckets, counted.sum)

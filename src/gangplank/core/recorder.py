@@ -64,11 +64,17 @@ class Recorder:
         if parameters is None and weights is not None:
             with self._report.guard("counting the parameters"):
                 parameters = parameters_in(weights)
+        steps: dict[str, float] = {}
         if epoch is not None:
             self.steps.epoch_has_ended(position)
+            newest, prefix = self.steps.newest()
+            if prefix:  # else the epoch has these names itself
+                steps, dropped_steps = self._named(newest, prefix)
+                dropped += dropped_steps
         took = seconds or duration
         return Snapshot(
             values,
+            step_metrics=steps,
             epoch=None if epoch is None else epoch + 1,
             step=position,
             epoch_duration=duration,
@@ -82,15 +88,18 @@ class Recorder:
 
     def step_snapshot(self) -> Snapshot:
         """Return what the steps since the last snapshot said."""
-        metrics, prefix = self.steps.newest()
-        values, dropped = self._selection.scalars(metrics)
+        metrics, dropped = self._named(*self.steps.newest())
         return Snapshot(
             of_steps=True,
             step=self.steps.position,
-            step_metrics={f"{prefix}{name}": value for name, value in values.items()},
+            step_metrics=metrics,
             step_times=self.steps.times(),
             dropped=dropped,
         )
+
+    def _named(self, metrics: Mapping[str, Any], prefix: str) -> tuple[dict[str, float], Counter[str]]:
+        values, dropped = self._selection.scalars(metrics)
+        return {f"{prefix}{name}": value for name, value in values.items()}, dropped
 
     def report_missing(self, phase: str) -> None:
         """Say which of the metrics that the user asked for never appeared."""

@@ -77,9 +77,8 @@ class Steps:
         return self._position
 
     def epoch_has_ended(self, step: int | None) -> None:
-        """Forget what steps of the epoch said of their metrics and their position: the epoch says it better."""
+        """Forget the position within the epoch: the epoch says it better."""
         with self._lock:
-            self._newest, self.unsaid = None, False
             self._position = self._position if step is None else step
 
     def newest(self) -> tuple[Mapping[str, Any], str]:

@@ -192,7 +192,9 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
                 step=step,
                 samples=part.samples if part and counted else None,
                 seconds=part.seconds if part else None,
-                learning_rates=self._read("the learning rate", learning_rates_of),
+                learning_rates=self._read(
+                    "the learning rate", lambda model: learning_rates_of(model, stepped=step is not None)
+                ),
                 parameters=self._read("the parameters", parameters_of),
                 weights=self.model,
             )

@@ -25,9 +25,14 @@ def _once(variables: Iterable[Any]) -> Iterable[Any]:
     return {id(variable): variable for variable in variables}.values()
 
 
-def learning_rates_of(model: keras.Model) -> dict[str, Any]:
-    """Return the learning rate, or those of several optimizers by their index."""
-    optimizer = _optimizer(model)
+def learning_rates_of(model: keras.Model, *, stepped: bool = False) -> dict[str, Any]:
+    """Return the learning rate, or those of several optimizers by their index.
+
+    Args:
+        model: the model.
+        stepped: that its optimizer has stepped is known already.
+    """
+    optimizer = _inner(model) if stepped else _optimizer(model)
     if optimizer is None:
         return {}
     several = getattr(optimizer, "optimizers", None)
@@ -38,8 +43,8 @@ def learning_rates_of(model: keras.Model) -> dict[str, Any]:
 
 def steps_of(model: keras.Model) -> int | None:
     """Return how often the optimizer has stepped; None where the model is trained in another way."""
-    iterations = getattr(_optimizer(model), "iterations", None)
-    return None if iterations is None else int(iterations)
+    iterations = getattr(_inner(model), "iterations", None)
+    return None if iterations is None else int(iterations) or None
 
 
 def steps_per_batch(model: keras.Model) -> tuple[int, int] | None:
@@ -57,10 +62,14 @@ def _is_of_keras(model: keras.Model) -> bool:
 
 def _optimizer(model: keras.Model) -> Any:
     """Return the optimizer that trains the model; None where a train step of the user's own has others."""
-    optimizer = getattr(model, "optimizer", None)
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # the loss scaling of mixed precision
+    optimizer = _inner(model)
     iterations = getattr(optimizer, "iterations", None)
     return None if iterations is not None and int(iterations) == 0 else optimizer
+
+
+def _inner(model: keras.Model) -> Any:
+    optimizer = getattr(model, "optimizer", None)
+    return getattr(optimizer, "inner_optimizer", optimizer)  # the loss scaling of mixed precision
 
 
 def samples_of(model: keras.Model) -> tuple[float, float] | None:
