@@ -68,11 +68,17 @@ def test_lightnings_adapter_imports_the_root_package_and_its_framework(module: s
     assert not imports_any(module, FRAMEWORKS - {"lightning", "pytorch_lightning", "torch"})
 
 
+def test_plugins_know_no_sink_and_no_adapter_by_name() -> None:
+    assert imports_any("core.plugins", {"gangplank.core.sinks"}) == {"gangplank.core.sinks.Sink"}
+    assert not imports_any("core.plugins", {"gangplank._builtin", "gangplank.core.exporter"})
+
+
 @pytest.mark.parametrize(
     ("package", "at_home_in"),
     [
         ("prometheus_client", {"core.exposition", "core.page", "core.sinks", "testing", "cli"}),
         ("pluggy", {"core.hookspecs", "core.plugins"}),
+        ("pytest", {"testing"}),
         ("rich", {"cli"}),
     ],
 )

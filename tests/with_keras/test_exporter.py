@@ -301,7 +301,7 @@ def test_a_train_step_of_ones_own_is_not_described_by_what_it_does_not_use(gatew
         assert value(gateway, name) is None
 
 
-@pytest.mark.parametrize("broken", ["samples_of", "steps_of", "learning_rates_of", "parameters_of", "_stopped_on_nan"])
+@pytest.mark.parametrize("broken", ["samples_of", "steps_of", "learning_rates_of", "parameters_of", "stopped_on_nan"])
 def test_what_cannot_be_read_of_a_model_costs_nothing_else(
     gateway: Server, model: keras.Model, data: Data, broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

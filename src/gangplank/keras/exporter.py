@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
@@ -14,6 +13,7 @@ import keras
 from gangplank import Credentials, Handler, Run, Sink
 from gangplank.keras.batches import Batches
 from gangplank.keras.caller import watch_caller
+from gangplank.keras.logs import loss_of, stopped_on_nan, values_of
 from gangplank.keras.model_facts import learning_rates_of, parameters_of, samples_of, steps_of, steps_per_batch
 from gangplank.keras.rank import rank_of_process
 
@@ -185,9 +185,9 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
                 self._batches.end_epoch(step)
             part = self._training or self._training_part()
             # Who evaluated in between has begun the count anew: then it is not the count of this loss.
-            counted = part is not None and part.loss is not None and part.loss == _loss(logs)
+            counted = part is not None and part.loss is not None and part.loss == loss_of(logs)
             self._run.record(
-                _values(logs),
+                values_of(logs),
                 epoch=epoch,
                 step=step,
                 samples=part.samples if part and counted else None,
@@ -203,8 +203,8 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         """End the run, with the weights that the other callbacks left."""
         self._goes_on = self._batches = None
         with self._run.guard("ending the fit"):
-            stopped_on_nan = self._read("the loss", lambda model: _stopped_on_nan(model, logs))
-            error = FloatingPointError("the loss is not finite") if stopped_on_nan else None
+            on_nan = self._read("the loss", lambda model: stopped_on_nan(model, logs))
+            error = FloatingPointError("the loss is not finite") if on_nan else None
             self._run.finish(error, weights=self.model)
 
     def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -224,7 +224,7 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         if self._goes_on is not None or not self._run.open:
             return
         with self._run.guard("ending the evaluation"):
-            self._run.record(_values(logs), parameters=self._read("the parameters", parameters_of))
+            self._run.record(values_of(logs), parameters=self._read("the parameters", parameters_of))
             self._run.finish(weights=self.model)
 
     @property
@@ -284,20 +284,3 @@ class _TrainingPart(NamedTuple):
     samples: float | None
     loss: float | None
     seconds: float
-
-
-def _stopped_on_nan(model: keras.Model, logs: Mapping[str, Any] | None) -> bool:
-    """Return whether the fit has stopped on a loss that is no finite number, as TerminateOnNaN does."""
-    loss = _loss(logs)
-    return bool(model.stop_training) and loss is not None and not math.isfinite(loss)
-
-
-def _loss(logs: Mapping[str, Any] | None) -> float | None:
-    """Return the loss that Keras logs, as the Python number it makes of it; None for what is none."""
-    loss = (logs or {}).get("loss")
-    return loss if isinstance(loss, int | float) else None
-
-
-def _values(logs: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the logs with the values of Keras' variables in place of these."""
-    return {name: value.value if isinstance(value, keras.Variable) else value for name, value in (logs or {}).items()}
