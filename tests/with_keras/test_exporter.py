@@ -315,7 +315,7 @@ def test_what_cannot_be_read_of_a_model_costs_nothing_else(
     assert value(gateway, "gangplank_run_state", state="finished") == 1
 
 
-@pytest.mark.parametrize("broken", ["watch_caller", "_values"])
+@pytest.mark.parametrize("broken", ["watch_caller", "values_of"])
 def test_no_hook_raises_whatever_breaks(
     model: keras.Model, data: Data, broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
