@@ -296,4 +296,5 @@ class TrainTestExporter(Callback):  # type: ignore[misc]  # not looked into: PyT
         # The others go on to what comes next, and this process with them: a thread waits for the last page.
         run, self._run = self._run, self._run.phase("train")
         run.record(weights=weights)
-        threading.Thread(target=run.finish, name="gangplank-finish").start()
+        with run.guard("ending the run"):  # no thread starts where the interpreter shuts down
+            threading.Thread(target=run.finish, name="gangplank-finish").start()
