@@ -54,7 +54,12 @@ def test_each_array_has_a_name(weights: Any, expected: list[str]) -> None:
 def test_a_keras_variable_has_its_path() -> None:
     model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(3, name="top")])
     assert [name.rpartition("top")[2] for name in names(model)] == ["/kernel", "/bias"]
-    assert parameters_in(model) == (9, 0)
+
+
+def test_the_state_of_a_generator_is_no_parameter() -> None:
+    layers = [keras.layers.Dense(3), keras.layers.Dropout(0.5), keras.layers.BatchNormalization()]
+    model = keras.Sequential([keras.layers.Input((2,)), *layers])
+    assert parameters_in(model) == (9 + 6, 6)
 
 
 def test_a_module_knows_its_parameters() -> None:

@@ -152,6 +152,19 @@ def test_each_variable_is_counted_once(gateway: Server, data: Data, build: Any, 
     assert trainable + others == model.count_params()
 
 
+def test_the_state_of_a_generator_is_no_parameter(gateway: Server, data: Data) -> None:
+    model = compiled(
+        keras.Sequential(
+            [keras.layers.Input((8,)), keras.layers.Dropout(0.5), keras.layers.Dense(3, activation="softmax")]
+        )
+    )
+    fit(model, data, exporter(gateway), epochs=1)
+    model.evaluate(*data, callbacks=[exporter(gateway)], verbose=0)
+    for phase in ("train", "test"):
+        assert value(gateway, f"gangplank_{phase}_model_parameters", trainable="true") == 27
+        assert value(gateway, f"gangplank_{phase}_model_parameters", trainable="false") == 0
+
+
 def test_nan_weights_are_counted_apart(gateway: Server, model: keras.Model, data: Data) -> None:
     kernel, *_ = model.get_weights()
     kernel[0, 0], kernel[1, 1] = np.nan, -np.inf
@@ -301,14 +314,20 @@ def test_a_train_step_of_ones_own_is_not_described_by_what_it_does_not_use(gatew
         assert value(gateway, name) is None
 
 
-@pytest.mark.parametrize("broken", ["samples_of", "steps_of", "learning_rates_of", "parameters_of", "stopped_on_nan"])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        *(f"keras.exporter.{name}" for name in ("samples_of", "steps_of", "learning_rates_of", "stopped_on_nan")),
+        "core.recorder.parameters_in",
+    ],
+)
 def test_what_cannot_be_read_of_a_model_costs_nothing_else(
     gateway: Server, model: keras.Model, data: Data, broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> Any:
         raise RuntimeError("odd model")
 
-    monkeypatch.setattr(f"gangplank.keras.exporter.{broken}", fail)
+    monkeypatch.setattr(f"gangplank.{broken}", fail)
     history = fit(model, data, exporter(gateway, histogram_buckets=[0.0]), epochs=2)
     assert value(gateway, "gangplank_train_loss") == history["loss"][-1]
     assert value(gateway, "gangplank_train_model_weights_count") is not None

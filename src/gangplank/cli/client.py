@@ -20,7 +20,7 @@ from gangplank.core.sinks.pushgateway import path_of
 from gangplank.core.snapshot import Group
 
 EXIT_CODES = "Exit codes: 0: {done}; 1: {failed}; 2: a command line that makes no sense."
-_CREDENTIALS = f"give {PREFIX}HOST, _USERNAME and _PASSWORD in the environment, or write http://user:password@host:port"
+CREDENTIALS = f"give {PREFIX}HOST, _USERNAME and _PASSWORD in the environment, or write http://user:password@host:port"
 _TIMEOUT = 10.0
 _LONGEST_REASON = 200
 # The gateway deletes behind its answer.
@@ -151,4 +151,4 @@ def _path(group: Group) -> str:
 
 def _refusal(status: int, answer: str) -> str:
     said = f"HTTP Error {status}: {shown(answer, _LONGEST_REASON)}"
-    return f"{said}; {_CREDENTIALS}" if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) else said
+    return f"{said}; {CREDENTIALS}" if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) else said

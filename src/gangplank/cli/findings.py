@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from gangplank.cli.client import CREDENTIALS
 from gangplank.core.credentials import PREFIX
 from gangplank.core.report import shown
 
 _NAMED = 3
-_CREDENTIALS = f"give {PREFIX}HOST, _USERNAME and _PASSWORD in the environment, or http://user:password@host:port"
 _DENIED = re.compile(r"\b(?:HTTP Error|answered) (401|403)\b")
 
 
@@ -41,7 +41,7 @@ def refusal(check: str, said: str, *, sent: bool, cure: str = "") -> Check:
     if not denied:
         return Check(check, "problem", said, cure)
     who = "the credentials are refused" if sent else "credentials are wanted, and none were given"
-    return Check(check, "problem", f"{who} ({denied[1]}): {said.partition(f'; give {PREFIX}')[0]}", _CREDENTIALS)
+    return Check(check, "problem", f"{who} ({denied[1]}): {said.partition(f'; give {PREFIX}')[0]}", CREDENTIALS)
 
 
 def listed(things: Iterable[object]) -> str:

@@ -70,8 +70,9 @@ def parameters_in(weights: Any) -> tuple[int, int] | None:
     Args:
         weights: as for `named_arrays`; a torch module and a Keras model are models.
     """
-    if hasattr(weights, "trainable_variables"):
-        return _size(weights.trainable_variables), _size(weights.non_trainable_variables)
+    if hasattr(weights, "trainable_weights"):
+        # Its other variables are no parameters: the states of random generators, of metrics.
+        return _size(weights.trainable_weights), _size(weights.non_trainable_weights)
     if callable(getattr(weights, "parameters", None)):
         parameters = list(weights.parameters())
         trainable = [one for one in parameters if one.requires_grad]

@@ -14,7 +14,7 @@ from gangplank import Credentials, Handler, Run, Sink
 from gangplank.keras.batches import Batches
 from gangplank.keras.caller import watch_caller
 from gangplank.keras.logs import loss_of, stopped_on_nan, values_of
-from gangplank.keras.model_facts import learning_rates_of, parameters_of, samples_of, steps_of, steps_per_batch
+from gangplank.keras.model_facts import learning_rates_of, samples_of, steps_of, steps_per_batch
 from gangplank.keras.rank import rank_of_process
 
 T = TypeVar("T")
@@ -195,7 +195,6 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
                 learning_rates=self._read(
                     "the learning rate", lambda model: learning_rates_of(model, stepped=step is not None)
                 ),
-                parameters=self._read("the parameters", parameters_of),
                 weights=self.model,
             )
 
@@ -224,7 +223,7 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         if self._goes_on is not None or not self._run.open:
             return
         with self._run.guard("ending the evaluation"):
-            self._run.record(values_of(logs), parameters=self._read("the parameters", parameters_of))
+            self._run.record(values_of(logs))
             self._run.finish(weights=self.model)
 
     @property

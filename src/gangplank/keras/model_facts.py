@@ -1,28 +1,13 @@
-"""What a Keras model tells of itself: its parameters, its optimizer, the samples it has seen."""
+"""What a Keras model tells of itself: its optimizer, the samples it has seen."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from typing import Any
 
 import keras
 
 # A float32 metric counts samples exactly up to here.
 _MOST_SAMPLES = 2**24
-
-
-def parameters_of(model: keras.Model) -> tuple[int, int]:
-    """Return how many parameters are trainable, and how many are not (BatchNorm's statistics among them)."""
-    trainable, others = (
-        sum(math.prod(variable.shape) for variable in _once(variables))
-        for variables in (model.trainable_weights, model.non_trainable_weights)
-    )
-    return trainable, others
-
-
-def _once(variables: Iterable[Any]) -> Iterable[Any]:
-    return {id(variable): variable for variable in variables}.values()
 
 
 def learning_rates_of(model: keras.Model, *, stepped: bool = False) -> dict[str, Any]:

@@ -143,6 +143,8 @@ class AdapterContract(AnnouncedAdapter):
             other = copied(exporter)
         except Exception as error:  # noqa: BLE001  whatever cannot be copied
             fail(f"the exporter cannot be copied ({type(error).__name__}: {error}): {cure}")
+        if other is exporter:
+            fail(f"the copy is the exporter itself, and two trainings would share it: {cure}")
         self._require_new_run(gateway, other, cure)
 
     @pytest.mark.parametrize("gateway_is", [faulty.refusing, faulty.hung, faulty.rejecting])
