@@ -13,32 +13,10 @@ import hypothesis
 import hypothesis.strategies as some
 import pytest
 
-from gangplank import ConfigurationError, Page, Run
+from gangplank import ConfigurationError, Run
 from gangplank.core.steps import DURATION_EDGES, Steps
 from reading import eventually
-
-
-class Shelf:
-    """A sink that keeps the pages."""
-
-    def __init__(self) -> None:
-        self.pages: list[Page] = []
-
-    def __str__(self) -> str:
-        return "shelf://here"
-
-    def send(self, page: Page, timeout: float) -> None:
-        self.pages.append(page)
-
-    def close(self) -> None:
-        pass
-
-    def value(self, name: str, **labels: str) -> float | None:
-        for family in self.pages[-1].collect() if self.pages else ():
-            for sample in family.samples:
-                if sample.name == name and labels.items() <= sample.labels.items():
-                    return float(sample.value)
-        return None
+from shelf import Shelf
 
 
 @pytest.fixture

@@ -115,6 +115,17 @@ WRONG = {
         each(COPIES, "deepcopy", "pickled"),
         "the exporter cannot be copied (TypeError: cannot pickle '_thread.lock' object)",
     ),
+    "a copy that is itself": Wrong(
+        [
+            (
+                EXPORTER,
+                MAKES,
+                f"        type(self).__copy__ = type(self).__deepcopy__ = lambda self, memo=None: self\n{MAKES}",
+            )
+        ],
+        each(COPIES, "copy", "deepcopy"),
+        "the copy is the exporter itself",
+    ),
     "waits for the gateway": Wrong(
         [
             (EXPORTER, MAKES, f"        self._address = address\n{MAKES}"),

@@ -12,30 +12,15 @@ import numpy as np
 import pytest
 
 import gangplank
-from gangplank import Page, Run
+from gangplank import Run
 from gangplank.keras.batches import Batches
 from gangplank.keras.rank import rank_of_process
 from gangplank.testing.gateway import Gateway
 from reading import value as value_on
 from servers import Server
+from shelf import Shelf
 
 SAMPLES = 40
-
-
-class Shelf:
-    """A sink that keeps the pages."""
-
-    def __init__(self) -> None:
-        self.pages: list[Page] = []
-
-    def __str__(self) -> str:
-        return "shelf://here"
-
-    def send(self, page: Page, timeout: float) -> None:
-        self.pages.append(page)
-
-    def close(self) -> None:
-        pass
 
 
 def value(gateway: Gateway, name: str, **labels: str) -> float | None:
