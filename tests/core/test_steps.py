@@ -7,10 +7,12 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import hypothesis
 import hypothesis.strategies as some
+import numpy as np
 import pytest
 
 from gangplank import ConfigurationError, Run
@@ -196,3 +198,33 @@ def test_a_signal_in_the_middle_of_a_step_may_end_the_run(shelf: Shelf) -> None:
     with run._recorder.steps._lock:  # noqa: SLF001  where the signal's handler finds the thread
         run.finish()
     assert shelf.value("gangplank_run_state", state="finished") == 1
+
+
+def test_what_is_no_duration_costs_its_step_and_nothing_else(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    duration: Any
+    with training(shelf, push_interval=3600) as run:
+        run.step(duration=0.1)
+        for duration in ("long", [1.0]):
+            run.step(duration=duration)
+        for duration in (1, np.float32(0.5), Fraction(1, 4)):
+            run.step(duration=duration)
+        run.record({"loss": 0.5}, epoch=0)
+    assert shelf.value("gangplank_run_step_duration_seconds_count") == 4
+    assert shelf.value("gangplank_run_step_duration_seconds_sum") == 1.85
+    assert shelf.value("gangplank_train_loss") == 0.5
+    assert "noting a step failed" in caplog.text
+
+
+def test_steps_that_nobody_asks_for_are_counted_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1.0
+    monkeypatch.setattr("gangplank.core.steps.time.monotonic", lambda: now)
+    steps = Steps(1, push_interval=3600)
+    pushed = 0
+    for step in range(10_000):
+        now += 0.01
+        pushed += steps.note({}, step, 0.01, None, None, "")
+        assert len(steps._noted) <= 60  # noqa: SLF001  what waits to be counted
+    assert pushed == 1
+    times = steps.times()
+    assert times is not None
+    assert sum(times.counts) == 10_000

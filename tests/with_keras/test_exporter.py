@@ -317,7 +317,8 @@ def test_a_train_step_of_ones_own_is_not_described_by_what_it_does_not_use(gatew
 @pytest.mark.parametrize(
     "broken",
     [
-        *(f"keras.exporter.{name}" for name in ("samples_of", "steps_of", "learning_rates_of", "stopped_on_nan")),
+        *(f"keras.exporter.ModelFacts.{name}" for name in ("__init__", "samples", "steps", "learning_rates")),
+        "keras.exporter.stopped_on_nan",
         "core.recorder.parameters_in",
     ],
 )

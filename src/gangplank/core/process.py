@@ -17,6 +17,9 @@ class OpenRun(Protocol):
     def finish(self, error: BaseException | None = None) -> None:
         """End it."""
 
+    def leave(self) -> None:
+        """Leave it to the process that it was started in."""
+
 
 class Sender(Protocol):
     """What may hold pages that have not arrived."""
@@ -70,6 +73,9 @@ def _end() -> None:
 
 def _forked() -> None:
     """Begin anew in a forked child: what there is is the parent's, its threads are gone, and locks may be held."""
+    for run in list(this.runs):
+        run.leave()
+    this.runs.clear()
     for sender in list(this.senders):
         sender.renew()
 

@@ -31,6 +31,7 @@ class Recorder:
         self.steps = Steps(settings.update_every, settings.push_interval)
         self._mark: float | None = None  # when the epoch began, where anybody has said
         self._timed: int | None = None  # the epoch that was recorded last
+        self.parameters: tuple[int, int] | None = None  # as recorded last
 
     def begin_epoch(self) -> None:
         """Time the epoch from here."""
@@ -56,21 +57,25 @@ class Recorder:
             self._mark, self._timed = now, epoch
         values, dropped = self._selection.scalars(metrics or {})
         position = None
-        with self._report.guard("reading the step"):
-            position = None if step is None else int(step)
-        if learning_rates is not None and not isinstance(learning_rates, Mapping):
-            learning_rates = {"": learning_rates}
-        rates, dropped_rates = self._selection.all_scalars(learning_rates or {})
+        if step is not None:
+            with self._report.guard("reading the step"):
+                position = int(step)
+        rates: dict[str, float] = {}
+        if learning_rates is not None:
+            one_or_more = learning_rates if isinstance(learning_rates, Mapping) else {"": learning_rates}
+            rates, dropped_rates = self._selection.all_scalars(one_or_more)
+            dropped.update(dropped_rates)
         if parameters is None and weights is not None:
             with self._report.guard("counting the parameters"):
                 parameters = parameters_in(weights)
+        self.parameters = parameters or self.parameters
         steps: dict[str, float] = {}
         if epoch is not None:
             self.steps.epoch_has_ended(position)
             newest, prefix = self.steps.newest()
             if prefix:  # else the epoch has these names itself
                 steps, dropped_steps = self._named(newest, prefix)
-                dropped += dropped_steps
+                dropped.update(dropped_steps)
         took = seconds or duration
         return Snapshot(
             values,
@@ -83,7 +88,7 @@ class Recorder:
             learning_rates=rates,
             parameters=parameters,
             weights=self._counted(weights, dropped) if weights is not None and self._weights_due(epoch) else None,
-            dropped=dropped + dropped_rates,
+            dropped=dropped,
         )
 
     def step_snapshot(self) -> Snapshot:

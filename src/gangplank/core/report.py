@@ -6,7 +6,8 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from types import TracebackType
 
 from gangplank.core.errors import ExportError, GangplankError
 
@@ -33,22 +34,13 @@ class Report:
         """Take a new lock: the old one may be held by a thread that a fork has left behind."""
         self._lock = threading.RLock()
 
-    @contextlib.contextmanager
-    def guard(self, what: str, *, raises: bool = True) -> Iterator[None]:
-        """Keep a problem with exporting from the training.
+    def guard(self, what: str, *, raises: bool = True) -> AbstractContextManager[None]:
+        """Return a context that keeps a problem with exporting from the training.
 
         Raises:
             ExportError: a problem, where the user asked for it (and `raises`).
         """
-        try:
-            yield
-        except Exception as error:
-            if raises and self._raises:
-                if isinstance(error, GangplankError):
-                    raise
-                raise ExportError(f"{what} failed: {type(error).__name__}: {error}") from error
-            kind = type(error).__name__
-            self.trouble(f"{what}: {kind}", "Exporting: %s failed: %s: %s", what, kind, error)
+        return _Guard(self, what, raises=raises and self._raises)
 
     def once(self, cause: str, message: str, *arguments: object) -> None:
         """Warn, the first time that this cause is reported."""
@@ -81,6 +73,33 @@ class Report:
                 self._said.pop(next(iter(self._said)))
             self._said[cause] = (now, 0)
             return unsaid
+
+
+class _Guard(AbstractContextManager[None]):
+    """What `Report.guard` returns: a class, since a generator would cost the training thread twice the time."""
+
+    __slots__ = ("_raises", "_report", "_what")
+
+    def __init__(self, report: Report, what: str, *, raises: bool) -> None:
+        self._report = report
+        self._what = what
+        self._raises = raises
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if error is None or not isinstance(error, Exception):
+            return False
+        name = type(error).__name__
+        if not self._raises:
+            self._report.trouble(f"{self._what}: {name}", "Exporting: %s failed: %s: %s", self._what, name, error)
+            return True
+        if isinstance(error, GangplankError):
+            return False
+        raise ExportError(f"{self._what} failed: {name}: {error}") from error
 
 
 def told(error: BaseException) -> str:

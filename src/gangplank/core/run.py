@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -68,9 +67,14 @@ class Run(Exporting):
         return self._ledger
 
     @property
+    def parameters(self) -> tuple[int, int] | None:
+        """How many parameters are trainable, and how many are not, as recorded last."""
+        return self._recorder.parameters
+
+    @property
     def open(self) -> bool:
         """Whether the run has started, in this process, and has not ended."""
-        return self._ledger is not None and self._ledger.running and self._pid == os.getpid()
+        return self._ledger is not None and self._ledger.running
 
     def start(
         self,
@@ -105,7 +109,6 @@ class Run(Exporting):
             if settings.per_rank:
                 key["rank"] = str(rank)
             self._alive = alive
-            self._pid = os.getpid()
             self._ledger = Ledger(
                 Group(tuple(key.items())),
                 self._phase,
@@ -217,7 +220,10 @@ class Run(Exporting):
         try:
             if self._ledger is None and not self._silent:
                 self.start()
-            if self.open and self._recorder.steps.note(metrics, step, duration, data_wait, forward, prefix):
+            ledger = self._ledger
+            if ledger is None or not ledger.running:
+                return
+            if self._recorder.steps.note(metrics, step, duration, data_wait, forward, prefix):
                 announce("gangplank_snapshot", self, snapshot=self._recorder.step_snapshot())
         except Exception:  # a guard around each step would cost more than the step
             with self.guard("noting a step"):
@@ -243,6 +249,10 @@ class Run(Exporting):
             self._recorder.report_missing(self._phase)
             process.this.runs.discard(self)
             announce("gangplank_run_finished", self, outcome=Outcome.of(error))
+
+    def leave(self) -> None:
+        """Leave the run to the process that it was started in; this one is forked from it."""
+        self.ledger.running = False
 
     def __enter__(self) -> Self:
         # An evaluation begins here; a training with its first epoch, since there may be none left.

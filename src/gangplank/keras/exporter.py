@@ -13,8 +13,8 @@ import keras
 from gangplank import Credentials, Handler, Run, Sink
 from gangplank.keras.batches import Batches
 from gangplank.keras.caller import watch_caller
-from gangplank.keras.logs import loss_of, stopped_on_nan, values_of
-from gangplank.keras.model_facts import learning_rates_of, samples_of, steps_of, steps_per_batch
+from gangplank.keras.logs import is_loss, stopped_on_nan, values_of
+from gangplank.keras.model_facts import ModelFacts
 from gangplank.keras.rank import rank_of_process
 
 T = TypeVar("T")
@@ -134,13 +134,14 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
             sink=sink,
         )
         self._goes_on: Callable[[], bool] | None = None  # whether the fit under way is; None outside of fits
+        self._facts: ModelFacts | None = None
         self._epoch_began = 0.0
-        self._batches: Batches | None = None
+        self._batches = Batches()
         if self._run.exports_steps:
             # Only then: Keras would wait for each batch's logs. They say that Keras may call them from any thread.
             self.async_safe = True
-            self.on_train_batch_begin = self._begin_batch
-            self.on_train_batch_end = self._end_batch
+            self.on_train_batch_begin = self._batches.begin
+            self.on_train_batch_end = self._batches.end
         # Of the epoch, once its validation has begun.
         self._training: _TrainingPart | None = None
 
@@ -164,10 +165,13 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
             if not self._run.open:
                 self._run = self._run.phase("train")
                 self._start(epochs=self.params.get("epochs"), epoch=epoch, alive=self._goes_on)
+                self._facts = None
+                with self._run.guard("looking at the model"):
+                    self._facts = ModelFacts(self.model)
                 if self._run.exports_steps:
-                    self._batches = Batches(
+                    self._batches.start(
                         self._run,
-                        position=self._read("the step", steps_per_batch),
+                        position=self._read("the step", ModelFacts.position, self.model),
                         at_once=getattr(self.model, "steps_per_execution", 1),
                         planned=self.params.get("steps"),
                     )
@@ -180,29 +184,32 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         if not self._run.open:
             return
         with self._run.guard("recording the epoch"):
-            step = self._read("the step", steps_of)
-            if self._batches is not None:
-                self._batches.end_epoch(step)
-            part = self._training or self._training_part()
+            model = self.model  # looked at once: on JAX, each look brings its variables up to date
+            step = self._read("the step", ModelFacts.steps, model)
+            rates = None if step is None else self._read("the learning rate", ModelFacts.learning_rates, model)
+            self._batches.end_epoch(step)
+            part = self._training or self._training_part(model)
             # Who evaluated in between has begun the count anew: then it is not the count of this loss.
-            counted = part is not None and part.loss is not None and part.loss == loss_of(logs)
+            counted = part.loss is not None and is_loss(part.loss, logs)
             self._run.record(
                 values_of(logs),
                 epoch=epoch,
                 step=step,
-                samples=part.samples if part and counted else None,
-                seconds=part.seconds if part else None,
-                learning_rates=self._read(
-                    "the learning rate", lambda model: learning_rates_of(model, stepped=step is not None)
-                ),
-                weights=self.model,
+                samples=part.samples if counted else None,
+                seconds=part.seconds,
+                learning_rates=rates,
+                parameters=self._run.parameters,  # those of a compiled model stay what they are
+                weights=model,
             )
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """End the run, with the weights that the other callbacks left."""
-        self._goes_on = self._batches = None
+        self._goes_on = None
         with self._run.guard("ending the fit"):
-            on_nan = self._read("the loss", lambda model: stopped_on_nan(model, logs))
+            self._batches.stop()
+            on_nan = False
+            with self._run.guard("reading the loss"):
+                on_nan = stopped_on_nan(self.model, logs)
             error = FloatingPointError("the loss is not finite") if on_nan else None
             self._run.finish(error, weights=self.model)
 
@@ -210,11 +217,10 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
         """Start the run of an evaluation; one inside a fit ends the training part of the epoch."""
         with self._run.guard("beginning the evaluation"):
             if self._goes_on is not None:
-                if self._batches is not None:
-                    self._batches.end_training()
-                self._training = self._training or self._training_part()
+                self._batches.end_training()
+                self._training = self._training or self._training_part(self.model)
                 return
-            self._batches = None
+            self._batches.stop()
             self._run = self._run.phase("test")
             self._start(alive=watch_caller())
 
@@ -246,18 +252,10 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy starts from: no model, and no fit under way."""
-        return {**self.__dict__, "_model": None, "params": None, "_goes_on": None, "_training": None, "_batches": None}
+        return {**self.__dict__, "_model": None, "params": None, "_goes_on": None, "_facts": None, "_training": None}
 
     def __copy__(self) -> TrainTestExporter:
         return copy.deepcopy(self)
-
-    def _begin_batch(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        if self._batches is not None:
-            self._batches.begin(batch)
-
-    def _end_batch(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        if self._batches is not None:
-            self._batches.end(batch, logs)
 
     def _start(self, **how: Any) -> None:
         rank = None
@@ -265,15 +263,15 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
             rank = rank_of_process()
         self._run.start(**how, rank=rank)
 
-    def _read(self, what: str, read: Callable[[keras.Model], T]) -> T | None:
-        """Return what can be read from the model; a problem with one thing costs no other."""
+    def _read(self, what: str, read: Callable[[ModelFacts], T], model: keras.Model | None) -> T | None:
+        """Return what can be read from the model, just looked at; a problem with one thing costs no other."""
         with self._run.guard(f"reading {what}"):
-            return read(self.model)
+            return None if model is None or self._facts is None else read(self._facts)
         return None
 
-    def _training_part(self) -> _TrainingPart | None:
+    def _training_part(self, model: keras.Model | None) -> _TrainingPart:
         seconds = time.monotonic() - self._epoch_began
-        samples, loss = self._read("the samples", samples_of) or (None, None)
+        samples, loss = self._read("the samples", ModelFacts.samples, model) or (None, None)
         return _TrainingPart(samples, loss, seconds)
 
 

@@ -21,6 +21,12 @@ def loss_of(logs: Mapping[str, Any] | None) -> float | None:
     return loss if isinstance(loss, int | float) else None
 
 
+def is_loss(value: float, logs: Mapping[str, Any] | None) -> bool:
+    """Return whether a number is the loss that Keras logs, but for how float32 is rounded."""
+    loss = loss_of(logs)
+    return loss is not None and math.isclose(value, loss, rel_tol=1e-6)
+
+
 def values_of(logs: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the logs with the values of Keras' variables in place of these."""
     return {name: value.value if isinstance(value, keras.Variable) else value for name, value in (logs or {}).items()}

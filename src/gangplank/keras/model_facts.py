@@ -10,62 +10,48 @@ import keras
 _MOST_SAMPLES = 2**24
 
 
-def learning_rates_of(model: keras.Model, *, stepped: bool = False) -> dict[str, Any]:
-    """Return the learning rate, or those of several optimizers by their index.
+class ModelFacts:
+    """What a model tells in a fit: where to read it does not change, so that is looked up once.
+
+    On JAX, the variables that are read are up to date once a callback has looked at its `model`.
 
     Args:
-        model: the model.
-        stepped: that its optimizer has stepped is known already.
+        model: that has been compiled; it need not be built.
     """
-    optimizer = _inner(model) if stepped else _optimizer(model)
-    if optimizer is None:
-        return {}
-    several = getattr(optimizer, "optimizers", None)
-    if several is None:
-        return {"": optimizer.learning_rate}
-    return {str(index): one.learning_rate for index, one in enumerate(several)}
 
+    def __init__(self, model: keras.Model) -> None:
+        outer = getattr(model, "optimizer", None)
+        optimizer = getattr(outer, "inner_optimizer", outer)  # the loss scaling of mixed precision
+        several = getattr(optimizer, "optimizers", None)
+        self._optimizers: dict[str, Any] = {"": optimizer}
+        if several is not None:
+            self._optimizers = {str(index): one for index, one in enumerate(several)}
+        self._iterations = getattr(optimizer, "iterations", None)
+        self._batches_per_step = getattr(outer, "gradient_accumulation_steps", None) or 1
+        self._trained_by_keras = str(type(model).train_step.__module__).startswith("keras.")
+        # Its weight is the samples, where Keras' own train step updates it.
+        tracker = getattr(model, "_loss_tracker", None)
+        counts = isinstance(tracker, keras.metrics.Mean) and str(tracker.count.dtype) in ("float32", "float64")
+        self._mean_loss = tracker if counts and self._trained_by_keras else None
 
-def steps_of(model: keras.Model) -> int | None:
-    """Return how often the optimizer has stepped; None where the model is trained in another way."""
-    iterations = getattr(_inner(model), "iterations", None)
-    return None if iterations is None else int(iterations) or None
+    def steps(self) -> int | None:
+        """Return how often the optimizer has stepped; None where it never has: others train the model, as in a GAN."""
+        return None if self._iterations is None else int(self._iterations) or None
 
+    def position(self) -> tuple[int, int] | None:
+        """Return the optimizer's steps so far, and how many batches make one; None where others train the model."""
+        done = self.steps()
+        if self._iterations is None or (done is None and not self._trained_by_keras):
+            return None
+        return done or 0, self._batches_per_step
 
-def steps_per_batch(model: keras.Model) -> tuple[int, int] | None:
-    """Return the steps of the optimizer so far, and how many batches make one; None as for `steps_of`."""
-    optimizer = getattr(model, "optimizer", None)
-    done = steps_of(model)
-    if optimizer is None or (done is None and not _is_of_keras(model)):
-        return None
-    return done or 0, getattr(optimizer, "gradient_accumulation_steps", None) or 1
+    def learning_rates(self) -> dict[str, float]:
+        """Return the learning rate, or those of several optimizers by their index; of one that has stepped."""
+        return {name: float(one.learning_rate) for name, one in self._optimizers.items()}
 
-
-def _is_of_keras(model: keras.Model) -> bool:
-    return str(type(model).train_step.__module__).startswith("keras.")
-
-
-def _optimizer(model: keras.Model) -> Any:
-    """Return the optimizer that trains the model; None where a train step of the user's own has others."""
-    optimizer = _inner(model)
-    iterations = getattr(optimizer, "iterations", None)
-    return None if iterations is not None and int(iterations) == 0 else optimizer
-
-
-def _inner(model: keras.Model) -> Any:
-    optimizer = getattr(model, "optimizer", None)
-    return getattr(optimizer, "inner_optimizer", optimizer)  # the loss scaling of mixed precision
-
-
-def samples_of(model: keras.Model) -> tuple[float, float] | None:
-    """Return how many samples the epoch has seen so far, and their mean loss.
-
-    Keras' own running mean of the loss knows: its weight is the samples, where Keras' own train step updates it.
-    """
-    tracker = getattr(model, "_loss_tracker", None)
-    if not isinstance(tracker, keras.metrics.Mean) or not _is_of_keras(model):
-        return None
-    samples = float(tracker.count)
-    if str(tracker.count.dtype) not in ("float32", "float64") or samples >= _MOST_SAMPLES:
-        return None
-    return samples, float(tracker.result())
+    def samples(self) -> tuple[float, float] | None:
+        """Return how many samples the epoch has seen so far, and their mean loss; None where Keras does not count."""
+        if self._mean_loss is None:
+            return None
+        samples = float(self._mean_loss.count)
+        return (samples, float(self._mean_loss.total) / samples) if 0 < samples < _MOST_SAMPLES else None
