@@ -5,7 +5,6 @@ Importing this imports no framework: `TrainTestExporter` imports Keras when it i
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 from gangplank import _builtin
@@ -65,6 +64,8 @@ def __getattr__(name: str) -> Any:
 
         return TrainTestExporter
     if name == "__version__":
+        import importlib.metadata  # noqa: PLC0415  slow, and rarely needed
+
         return importlib.metadata.version("gangplank")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import random
 import re
 import subprocess
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -16,11 +18,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gangplank import ConfigurationError, DeliveryError, ExportError, MetricError, Run
+from gangplank import ConfigurationError, DeliveryError, ExportError, MetricError, Page, Run, Snapshot
 from gangplank.core.naming import PHASES
 from gangplank.testing.gateway import Gateway
 from reading import eventually, samples, value
 from servers import Server, find, free_port, pushgateway
+from shelf import Shelf
 
 WEIGHTS = [np.array([[-0.5, 0.0], [0.1, np.nan]], np.float32), np.array([np.inf, 0.25])]
 EDGES = (-0.3, 0.0, 0.3)
@@ -533,6 +536,26 @@ def test_a_gateway_that_hangs_is_waited_for_once_and_not_long(gateway: Server) -
     assert took[0] < 2
     assert took[1] < 0.25
     eventually(lambda: value(gateway, "gangplank_run_state", state="finished") == 1)
+
+
+def test_a_destination_that_hangs_for_many_epochs_gets_the_newest_and_keeps_little() -> None:
+    goes_on = threading.Event()
+
+    class Hangs(Shelf):
+        def send(self, page: Page, timeout: float) -> None:
+            goes_on.wait(30)
+            super().send(page, timeout)
+
+    shelf = Hangs()
+    with Run("shelf://here", "digits", sink=lambda _: shelf, flush_timeout=30) as run:
+        for epoch in range(1000):
+            run.record({"loss": float(epoch), f"of_{epoch % 7}": float(epoch)}, epoch=epoch)
+        assert sum(type(one) is Snapshot for one in gc.get_objects()) < 100
+        goes_on.set()
+    assert shelf.value("gangplank_run_epoch") == 1000
+    assert shelf.value("gangplank_train_loss") == 999
+    assert [shelf.value(f"gangplank_train_of_{place}") for place in range(7)] == [994, 995, 996, 997, 998, 999, 993]
+    assert len(shelf.pages) <= 3
 
 
 def test_the_gateways_reason_reaches_the_log_once(gateway: Server, caplog: pytest.LogCaptureFixture) -> None:

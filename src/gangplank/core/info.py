@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import getpass
-import importlib.metadata
 import os
 import platform
 import re
@@ -32,8 +31,10 @@ _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 @functools.cache
 def known_info() -> dict[str, str]:
     """Return what is known about this process; what is not known is left out. Takes milliseconds, the first time."""
+    from importlib.metadata import version  # noqa: PLC0415  slow, and not needed before there is an exporter
+
     known = {
-        "gangplank_version": importlib.metadata.version("gangplank"),
+        "gangplank_version": version("gangplank"),
         "python_version": platform.python_version(),
         "host": socket.gethostname(),
         "owner": _owner(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
@@ -19,6 +19,7 @@ from gangplank.core.snapshot import Group, Outcome, Snapshot
 T = TypeVar("T")
 
 MOST_RATES = 100
+_MOST_UNREAD = 64
 
 
 class Ledger:
@@ -53,9 +54,11 @@ class Ledger:
         self.group = group
         self.name = name
         self.check = check
+        self.running = True  # in this process, and it has not ended
         self._report = report
         self._most_metrics = most_metrics
         self._began = time.monotonic()
+        self._unread: deque[tuple[Snapshot, float]] = deque()
         self._lock = threading.RLock()  # re-entrant: a garbage collection inside it may run a destructor that logs
         self._names = MetricNames(phase)
         self._page = Page(
@@ -70,60 +73,70 @@ class Ledger:
             epoch=epoch,
         )
 
-    @property
-    def running(self) -> bool:
-        """Whether the run has not ended."""
-        return self._page.state == RUNNING
-
     def update(self, snapshot: Snapshot) -> None:
         """Take what a snapshot says; what it leaves out stays."""
+        self._unread.append((snapshot, time.time()))
+        if len(self._unread) >= _MOST_UNREAD:  # nobody asks for the page: every destination hangs
+            self._read()
+
+    def _read(self) -> None:
+        """Bring the page up to date: on the thread that sends, so that the training waits for none of it."""
         with self._lock:
-            page = self._page
-            metrics, learning_rates = dict(snapshot.metrics), dict(snapshot.learning_rates)
-            if "learning_rate" in metrics:
-                # Keras' schedulers log it: the rate of the epoch that ended, under the name that ours has.
-                learning_rates = {"": metrics.pop("learning_rate")}
-            epoch = _newest(snapshot.epoch, page.epoch)
-            steps = dict(snapshot.step_metrics)
-            new = [metric for metric in {**metrics, **steps} if metric not in self._names]
-            room = self._most_metrics - len(self._names)
-            named, excess = self._names.add(new[:room]), new[room:]
-            for metric in excess:
-                metrics.pop(metric, None)
-                steps.pop(metric, None)
-            rates = dict(page.learning_rates)
-            for optimizer, rate in learning_rates.items():
-                if optimizer in rates or len(rates) < MOST_RATES:
-                    rates[optimizer] = rate
-                else:
-                    excess.append(f"learning rate of {optimizer}")
-            newest = {
-                **page.metrics,
-                **{self._names[metric]: (value, None) for metric, value in steps.items()},
-                **{self._names[metric]: (value, epoch) for metric, value in metrics.items()},
-            }
-            self._page = replace(
-                page,
-                last_update=time.time(),
-                epoch=epoch,
-                step=_newest(snapshot.step, page.step),
-                epoch_duration=_newest(snapshot.epoch_duration, page.epoch_duration),
-                samples_per_second=_newest(snapshot.samples_per_second, page.samples_per_second),
-                step_times=_newest(snapshot.step_times, page.step_times),
-                metrics=newest,
-                nonfinite_metrics=sum(not math.isfinite(value) for value, _ in newest.values()),
-                learning_rates=rates,
-                parameters=_newest(snapshot.parameters, page.parameters),
-                weights=_newest(snapshot.weights, page.weights),
-                dropped=Counter(page.dropped) + Counter(snapshot.dropped) + Counter(too_many=len(excess)),
-            )
-        for metric, name in named.items():
-            if not metric.endswith(name):  # the phase in front of it is said by ours
-                self._report.once(
-                    f"name {metric}", "The metric %r is exported as gangplank_%s_%s", metric, page.phase, name
-                )
+            warnings: list[tuple[str, ...]] = []
+            while self._unread:
+                warnings += self._add(*self._unread.popleft())
+        for cause, message, *arguments in warnings:
+            self._report.once(cause, message, *arguments)
+
+    def _add(self, snapshot: Snapshot, now: float) -> list[tuple[str, ...]]:
+        """Put what a snapshot says into the page; returns what is to be reported, each thing once."""
+        page = self._page
+        metrics, learning_rates = dict(snapshot.metrics), dict(snapshot.learning_rates)
+        if "learning_rate" in metrics:
+            # Keras' schedulers log it: the rate of the epoch that ended, under the name that ours has.
+            learning_rates = {"": metrics.pop("learning_rate")}
+        epoch = _newest(snapshot.epoch, page.epoch)
+        steps = dict(snapshot.step_metrics)
+        new = [metric for metric in {**metrics, **steps} if metric not in self._names]
+        room = self._most_metrics - len(self._names)
+        named, excess = self._names.add(new[:room]), new[room:]
+        for metric in excess:
+            metrics.pop(metric, None)
+            steps.pop(metric, None)
+        rates = dict(page.learning_rates)
+        for optimizer, rate in learning_rates.items():
+            if optimizer in rates or len(rates) < MOST_RATES:
+                rates[optimizer] = rate
+            else:
+                excess.append(f"learning rate of {optimizer}")
+        newest = {
+            **page.metrics,
+            **{self._names[metric]: (value, None) for metric, value in steps.items()},
+            **{self._names[metric]: (value, epoch) for metric, value in metrics.items()},
+        }
+        self._page = replace(
+            page,
+            last_update=now,
+            epoch=epoch,
+            step=_newest(snapshot.step, page.step),
+            epoch_duration=_newest(snapshot.epoch_duration, page.epoch_duration),
+            samples_per_second=_newest(snapshot.samples_per_second, page.samples_per_second),
+            step_times=_newest(snapshot.step_times, page.step_times),
+            metrics=newest,
+            nonfinite_metrics=sum(not math.isfinite(value) for value, _ in newest.values()),
+            learning_rates=rates,
+            parameters=_newest(snapshot.parameters, page.parameters),
+            weights=_newest(snapshot.weights, page.weights),
+            dropped=Counter(page.dropped) + Counter(snapshot.dropped) + Counter(too_many=len(excess)),
+        )
+        warnings: list[tuple[str, ...]] = [
+            (f"name {metric}", "The metric %r is exported as gangplank_%s_%s", metric, page.phase, name)
+            for metric, name in named.items()
+            if not metric.endswith(name)  # the phase in front of it is said by ours
+        ]
         if excess:
-            self._report.once("too many", "More series than a page may have: %r and later ones are dropped", excess[0])
+            warnings.append(("too many", "More series than a page may have: %r and later ones are dropped", excess[0]))
+        return warnings
 
     def add_info(self, plugin: str, facts: object) -> bool:
         """Take what a plugin knows of where the run runs; returns whether there is anything new.
@@ -152,6 +165,7 @@ class Ledger:
 
     def close(self, outcome: Outcome) -> None:
         """Say how the run ended."""
+        self._read()
         with self._lock:
             now = time.time()
             self._page = replace(
@@ -162,9 +176,11 @@ class Ledger:
                 heartbeat=now,
                 succeeded=now if outcome is Outcome.FINISHED else None,
             )
+            self.running = False
 
     def page(self) -> Page:
         """Return the page as it is now."""
+        self._read()
         page = self._page
         if page.state != RUNNING:
             return page

@@ -46,13 +46,15 @@ class Observers:
         self._thread: threading.Thread | None = None
         self._report.renew()
 
+    def hear(self, hook: str) -> bool:
+        """Return whether anybody wants to be told of such an event."""
+        return hook in self._hooks
+
     def tell(self, hook: str, answer: Callable[[str, object], None] | None = None, **event: Any) -> None:
         """Tell of an event; returns at once.
 
         What an observer returns is given to `answer`, after its name, on the observers' thread.
         """
-        if hook not in self._hooks:
-            return
         with self._changed:
             full = len(self._waiting) >= _MOST_WAITING
             if not full:

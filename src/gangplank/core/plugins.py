@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 
@@ -18,6 +17,9 @@ from gangplank.core.observers import Observers
 from gangplank.core.report import Report, told
 from gangplank.core.sinks import Sink
 from gangplank.core.snapshot import Adapter, RunInfo, RunView
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 DISABLE, ALLOW = "GANGPLANK_DISABLE_PLUGINS", "GANGPLANK_PLUGINS"
 
@@ -84,13 +86,13 @@ def announce(hook: str, run: RunView, **what: Any) -> None:
     try:
         getattr(_own.hook, hook)(run=run, **what)
     finally:
-        if _observers is not None:
+        if _observers is not None and _observers.hear(hook):
             _observers.tell(hook, run=RunInfo(run.group, run.name), **what)
 
 
 def ask_for_info(run: RunView, take: Callable[[str, object], None]) -> None:
     """Have each plugin's facts about a run given to `take`, with the plugin's name, on the plugins' thread."""
-    if _observers is not None:
+    if _observers is not None and _observers.hear("gangplank_info"):
         _observers.tell("gangplank_info", take, run=RunInfo(run.group, run.name))
 
 
@@ -178,10 +180,12 @@ def _installed() -> tuple[Plugin, ...]:
     )
 
 
-def _entries() -> Iterator[importlib.metadata.EntryPoint]:
+def _entries() -> Iterator[EntryPoint]:
     """Yield what the installed distributions announce; one whose metadata are broken costs no other."""
+    from importlib.metadata import distributions  # noqa: PLC0415  slow, and not needed before there is an exporter
+
     seen = set()
-    for distribution in importlib.metadata.distributions():
+    for distribution in distributions():
         name = "a package"
         try:
             name = distribution.name
@@ -192,7 +196,7 @@ def _entries() -> Iterator[importlib.metadata.EntryPoint]:
             report.once(f"metadata {name}", "The entry points of %s cannot be read: %s", name, told(error))
 
 
-def _loaded(entry: importlib.metadata.EntryPoint) -> Plugin:
+def _loaded(entry: EntryPoint) -> Plugin:
     # Each has a manager of its own: no fault of one is another's.
     manager, problem = _manager(), ""
     try:
@@ -211,7 +215,7 @@ def _loaded(entry: importlib.metadata.EntryPoint) -> Plugin:
     return Plugin(entry.name, _source(entry), entry.value, "loaded", problem, hooks)
 
 
-def _source(entry: importlib.metadata.EntryPoint) -> str:
+def _source(entry: EntryPoint) -> str:
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown distribution"
 
 

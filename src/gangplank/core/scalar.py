@@ -6,6 +6,8 @@ from typing import Any
 
 from gangplank.core.errors import MetricError
 
+_TEXT = (str, bytes, bytearray)
+
 
 def scalar(value: Any) -> float:
     """Return the float64 of a number, of a 0-d array or of a framework's scalar.
@@ -17,15 +19,13 @@ def scalar(value: Any) -> float:
     Raises:
         MetricError: it is no number (text, None, a vector, a mapping, complex), or too large for a float64.
     """
-    if type(value) is float:  # by far the most frequent
-        return value
     kind = type(value).__name__
     try:
         dtype = getattr(value, "dtype", None)
         # float() would read text and drop imaginary parts.
         number = (
             hasattr(type(value), "__float__")
-            and not isinstance(value, str | bytes | bytearray)
+            and not isinstance(value, _TEXT)
             and getattr(dtype, "kind", "f") not in "USOMm"
             and "complex" not in str(dtype)
         )

@@ -38,11 +38,14 @@ class Selection:
         values: dict[str, float] = {}
         dropped: Counter[str] = Counter()
         for name, value in metrics.items():
-            if self._wanted is not None and name not in self._wanted:
-                continue
-            self._missing.discard(name)
+            if self._wanted is not None:
+                if name not in self._wanted:
+                    continue
+                self._missing.discard(name)
             try:
-                values[check_metric(name)] = scalar(value)
+                # The tests here are for speed: they save the calls for what is right, as nearly all is.
+                name = name if type(name) is str and name else check_metric(name)  # noqa: PLW2901
+                values[name] = value if type(value) is float else scalar(value)
             except MetricError as error:
                 # Unless it was asked for by name, a value that is no number is simply not one of the numeric ones.
                 if self._raises and (self._wanted is not None or error.reason == "too_large"):
