@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
+from prometheus_client import Metric
 from prometheus_client.utils import floatToGoString
 
 from gangplank.core.histogram import WeightCounts
 
 WEIGHTS = "Trainable weights that are finite, as they are now."
 NONFINITE = "Trainable weights that are NaN or infinite."
-# Histograms that are written in one go; then another thread may have its turn, such as the one that trains.
+# Families or histograms that are written in one go, in a millisecond; then another thread may have its turn, such as
+# the one that trains: it would wait for up to 5 ms.
 _AT_ONCE = 50
 # From here on prometheus_client writes an exponent.
 _LARGE = 1_000_000
 
 
-def tensors_text(name: str, labels: Mapping[str, str], by_tensor: Mapping[str, WeightCounts]) -> Iterator[str]:
-    """Yield the lines of the family of each tensor's histogram, labelled `tensor`, and of its weights that are none.
+def in_turns(families: Iterable[Metric]) -> Iterator[Metric]:
+    """Yield families, and let another thread have its turn now and then."""
+    for place, family in enumerate(families, start=1):
+        yield family
+        if place % _AT_ONCE == 0:
+            time.sleep(0)
+
+
+def tensors_text(name: str, labels: Mapping[str, str], by_tensor: Mapping[str, WeightCounts]) -> Iterator[bytes]:
+    """Yield the family of each tensor's histogram, labelled `tensor`, and of its weights that are none, in pieces.
 
     Args:
         name: of the family.
@@ -28,23 +38,27 @@ def tensors_text(name: str, labels: Mapping[str, str], by_tensor: Mapping[str, W
         by_tensor: the counts.
     """
     nonfinite = [f"# HELP {name}_nonfinite {NONFINITE}\n# TYPE {name}_nonfinite gauge\n"]
-    yield f"# HELP {name} {WEIGHTS}\n# TYPE {name} histogram\n"
+    piece = [f"# HELP {name} {WEIGHTS}\n# TYPE {name} histogram\n"]
     templates: dict[tuple[tuple[float, ...], bool], str] = {}
     both = _both(labels)
-    for place, (tensor, counted) in enumerate(by_tensor.items()):
-        if place % _AT_ONCE == _AT_ONCE - 1:
-            time.sleep(0)
+    for place, (tensor, counted) in enumerate(by_tensor.items(), start=1):
         small = counted.total < _LARGE
         template = templates.get((counted.edges, small))
         if template is None:
             template = templates[counted.edges, small] = _template(name, labels, counted.edges, small=small)
         counts = (*counted.counts, counted.total)
         shown = _escaped(tensor)
-        yield template % tuple(chain.from_iterable((shown, count if small else _whole(count)) for count in counts))
+        piece.append(
+            template % tuple(chain.from_iterable((shown, count if small else _whole(count)) for count in counts))
+        )
         own = both % shown
-        yield f"{name}_sum{own} {go(counted.sum)}\n{name}_count{own} {_whole(counted.total)}\n"
+        piece.append(f"{name}_sum{own} {go(counted.sum)}\n{name}_count{own} {_whole(counted.total)}\n")
         nonfinite.append(f"{name}_nonfinite{own} {_whole(counted.nonfinite)}\n")
-    yield from nonfinite
+        if place % _AT_ONCE == 0:
+            yield "".join(piece).encode()
+            piece = []
+            time.sleep(0)
+    yield "".join([*piece, *nonfinite]).encode()
 
 
 def _template(name: str, labels: Mapping[str, str], edges: tuple[float, ...], *, small: bool) -> str:

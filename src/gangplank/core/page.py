@@ -10,7 +10,7 @@ from prometheus_client import Metric, generate_latest
 from prometheus_client.registry import Collector
 
 from gangplank.core.errors import DROP_REASONS, FAILURE_REASONS
-from gangplank.core.exposition import NONFINITE, WEIGHTS, tensors_text, upper_bounds
+from gangplank.core.exposition import NONFINITE, WEIGHTS, in_turns, tensors_text, upper_bounds
 from gangplank.core.histogram import WeightCounts
 from gangplank.core.snapshot import Group, Outcome, StepTimes
 
@@ -64,10 +64,10 @@ class Page(Collector):
     def text(self) -> bytes:
         """Return the page in Prometheus' text format 0.0.4."""
         if self.weights is None or "" in self.weights:
-            return generate_latest(self)
+            return generate_latest(_Families(in_turns(self.collect())))
         # Of many tensors: prometheus_client would take its time.
-        gauges = generate_latest(_Families(self._gauges_and_counters()))
-        return gauges + "".join(tensors_text(self._weights_name, self.labels, self.weights)).encode()
+        gauges = generate_latest(_Families(in_turns(self._gauges_and_counters())))
+        return b"".join([gauges, *tensors_text(self._weights_name, self.labels, self.weights)])
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families; a family that has no value yet is left out."""
@@ -191,7 +191,7 @@ def _tensor(name: str) -> dict[str, str]:
 
 class _Families(Collector):
     def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = list(families)
+        self._families = families
 
     def collect(self) -> Iterable[Metric]:
         return self._families
