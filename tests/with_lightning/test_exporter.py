@@ -303,6 +303,8 @@ def test_their_time_is_without_the_validation(monkeypatch: pytest.MonkeyPatch) -
         ("text", None),
         (None, None),
         ({}, None),
+        ((torch.ones(5, 2), list(range(1000))), 5),
+        ([torch.ones(5)] * 1000, 5),
     ],
 )
 def test_a_batchs_size_is_known_or_none(batch: Any, size: int | None) -> None:

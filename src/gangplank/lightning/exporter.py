@@ -152,8 +152,11 @@ class TrainTestExporter(Callback):  # type: ignore[misc]  # not looked into: PyT
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Time the batch."""
         if self._fit is not None:
-            with self._run.guard("timing a batch"):
+            try:
                 self._fit.begin_batch()
+            except Exception:  # a guard around each batch would cost more than most of what it does
+                with self._run.guard("timing a batch"):
+                    raise
 
     def on_before_backward(self, trainer: Any, pl_module: Any, loss: Any) -> None:
         """Time the batch up to here."""
@@ -162,15 +165,18 @@ class TrainTestExporter(Callback):  # type: ignore[misc]  # not looked into: PyT
 
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         """Look at the gradients, where that is wanted."""
-        if self._fit is not None:
+        if self._gradient_norm and self._fit is not None:
             with self._run.guard("taking the norm of the gradients"):
                 self._fit.begin_optimizer_step(optimizer)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Time the batch, and count its samples."""
         if self._fit is not None:
-            with self._run.guard("timing a batch"):
+            try:
                 self._fit.end_batch(batch)
+            except Exception:
+                with self._run.guard("timing a batch"):
+                    raise
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """End the training part of the epoch; the module's own hook, which may log, comes after this."""

@@ -28,18 +28,17 @@ class News:
 
     def of(self, trainer: Any) -> dict[str, Any]:
         """Return the values that are new."""
-        now = logged_by(trainer)
-        new = {name: value for name, value in now.items() if self._known.get(name) is not value}
-        self._known = dict(now)
-        return new
+        before, self._known = self._known, dict(logged_by(trainer))
+        return _new(self._known, before)
+
+    def of_step(self, trainer: Any, more: Mapping[str, Any]) -> OfStep:
+        """Return those that are new after a step; `more` is logged as well."""
+        before, self._known = self._known, {**more, **logged_by(trainer)}
+        return OfStep(self._known, before)
 
 
-def of_step(new: Mapping[str, Any]) -> OnHost:
-    """Return what a step has logged, given what is new after it.
-
-    What is logged per step and per epoch has its step's value under its plain name as well, which is the epoch's later.
-    """
-    return OnHost({name: value for name, value in new.items() if f"{name}_step" not in new})
+def _new(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in now.items() if before.get(name) is not value}
 
 
 class OnHost(Mapping[str, Any]):
@@ -70,3 +69,18 @@ class OnHost(Mapping[str, Any]):
             scalars = torch.stack([self._values[name].detach().to(dtype) for name in names])
             on_host.update(zip(names, scalars.tolist(), strict=True))
         return on_host
+
+
+class OfStep(OnHost):
+    """What a step has logged, told apart when it is first read: few steps ever are.
+
+    What is logged per step and per epoch has its step's value under its plain name as well, which is the epoch's later.
+    """
+
+    def __init__(self, now: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+        self._now, self._before = now, before
+
+    @cached_property
+    def _values(self) -> Mapping[str, Any]:  # type: ignore[override]  # read only, here as there
+        new = _new(self._now, self._before)
+        return {name: value for name, value in new.items() if f"{name}_step" not in new}

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 
 
-def rates_of(optimizers: Iterable[Any]) -> list[list[Any]]:
-    """Return the learning rates as they are now, by optimizer and parameter group; takes a microsecond.
+def rates_of(optimizers: Iterable[Any]) -> list[Any]:
+    """Return the learning rates as they are now, by optimizer and then parameter group; takes a microsecond.
 
     A rate that is a tensor is changed in place by its scheduler, so it is copied, on its device.
     """
-    return [[_kept(group["lr"]) for group in optimizer.param_groups] for optimizer in optimizers]
+    rates = []
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            rate = group["lr"]
+            rates.append(rate.detach().clone() if hasattr(rate, "detach") else rate)
+    return rates
 
 
-def _kept(rate: Any) -> Any:
-    return rate.detach().clone() if isinstance(rate, torch.Tensor) else rate
-
-
-def named(rates: Sequence[Sequence[Any]], optimizers: Sequence[Any]) -> dict[str, Any]:
+def named(rates: Iterable[Any], optimizers: Iterable[Any]) -> dict[str, Any]:
     """Name learning rates as Lightning's own LearningRateMonitor does, without its `lr-`.
 
     That is `Adam`, `Adam-1` for a second one, `Adam/pg1` or `Adam/<its name>` for one parameter group of several. The
@@ -29,11 +30,12 @@ def named(rates: Sequence[Sequence[Any]], optimizers: Sequence[Any]) -> dict[str
     """
     seen: Counter[str] = Counter()
     found = {}
-    for optimizer, of_groups in zip(optimizers, rates, strict=False):
+    left = iter(rates)
+    for optimizer in optimizers:
         kind = type(optimizer).__name__
         name = f"{kind}-{seen[kind]}" if seen[kind] else kind
         seen[kind] += 1
-        for index, (group, rate) in enumerate(zip(optimizer.param_groups, of_groups, strict=False), start=1):
+        for index, (group, rate) in enumerate(zip(optimizer.param_groups, left, strict=False), start=1):
             part = group.get("name") or (f"pg{index}" if len(optimizer.param_groups) > 1 else "")
             found[f"{name}/{part}" if part else name] = rate
     return {"": next(iter(found.values()))} if len(found) == 1 else found

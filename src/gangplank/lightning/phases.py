@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gangplank import Run
-from gangplank.lightning.logged import News, OnHost, of_step
+from gangplank.lightning.logged import News, OnHost
 from gangplank.lightning.optimizers import gradient_norm, named, rates_of
 from gangplank.lightning.timing import Stopwatch
 
@@ -37,6 +37,7 @@ class Fit:
         self._per_rank = per_rank
         self._norms_wanted = norm and weights is not None
         self._norms: dict[str, Any] = {}
+        self._exports_steps = run.exports_steps
         self._rates = rates_of(trainer.optimizers)
         self._watch = Stopwatch()
         self._ended: _Epoch | None = None
@@ -116,7 +117,7 @@ class Fit:
         step = self._watch.take_step()
         if step is None:
             return
-        logged = of_step(self._norms | self._of_step.of(self._trainer)) if self._run.exports_steps else None
+        logged = self._of_step.of_step(self._trainer, self._norms) if self._exports_steps else None
         data_wait, forward = (step.data_wait, step.forward) if self._per_rank else (None, None)
         self._run.step(logged, step=step.step, duration=step.duration, data_wait=data_wait, forward=forward, prefix="")
 
