@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.contest import OURS, Contest, Options, Target, take_turns
+from benchmarks.fitting import EMPTY
 from benchmarks.peers import PUBLISHED, published_worker
 from benchmarks.worker import Worker
 
@@ -19,6 +20,7 @@ GROUP = "Hooks, on the training thread"
 HUNG = f"{OURS}, hung gateway"
 OLD, OLD_HUNG = f"gangplank {PUBLISHED}", f"gangplank {PUBLISHED}, hung gateway"
 TENSORBOARD = "Keras' TensorBoard"
+ON_JAX, ON_TORCH = f"{OURS}, Keras on JAX", f"{OURS}, Keras on torch"
 
 
 @contextlib.contextmanager
@@ -31,6 +33,13 @@ def gateway(*options: str, frozen: bool = False) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
+def _keras() -> Iterator[tuple[Worker, Worker, Worker]]:
+    """Yield a process for each of Keras' backends: TensorFlow, JAX, torch."""
+    with Worker() as tensorflow, Worker(KERAS_BACKEND="jax") as jax, Worker(KERAS_BACKEND="torch") as torch:
+        yield tensorflow, jax, torch
+
+
+@contextlib.contextmanager
 def gateways() -> Iterator[tuple[str, str]]:
     """Yield the addresses of a healthy Pushgateway and of a hung one."""
     with gateway() as healthy, gateway(frozen=True) as hung:
@@ -40,7 +49,7 @@ def gateways() -> Iterator[tuple[str, str]]:
 def epoch_end(options: Options) -> Iterator[Contest]:
     """The end of an epoch: 20 metrics, no histogram."""
     epochs = options.size(60, 10)
-    with gateways() as (healthy, hung), Worker() as worker, published_worker() as old:
+    with gateways() as (healthy, hung), _keras() as (worker, jax, torch), published_worker() as old:
 
         def fit(call: Callable[..., dict[str, float]], name: str, address: str, epochs: int = epochs) -> float:
             result = call(
@@ -52,6 +61,8 @@ def epoch_end(options: Options) -> Iterator[Contest]:
             {
                 OURS: partial(fit, worker.call, "gangplank", healthy),
                 HUNG: partial(fit, worker.call, "gangplank", hung),
+                ON_JAX: partial(fit, jax.call, "gangplank", healthy),
+                ON_TORCH: partial(fit, torch.call, "gangplank", healthy),
                 OLD: partial(fit, old, "published", healthy),
                 TENSORBOARD: partial(fit, worker.call, "tensorboard", healthy),
             },
@@ -65,26 +76,37 @@ def epoch_end(options: Options) -> Iterator[Contest]:
         unit="us",
         rounds=figures,
         missing=missing,
-        targets=(Target(most=150), Target(most=150, of=HUNG)),
-        notes=("Each figure is the median of a real `fit`. A hung gateway takes the connection and never answers.",),
+        targets=tuple(Target(most=150, of=name) for name in (OURS, HUNG, ON_JAX, ON_TORCH)),
+        notes=(
+            "Each figure is the median of a real `fit`, on TensorFlow where nothing else is said.",
+            "A hung gateway takes the connection and never answers.",
+            "Half of it on TensorFlow is reading four of Keras' variables: steps, samples, loss, learning rate.",
+        ),
     )
 
 
 def step(options: Options) -> Iterator[Contest]:
     """Each step, with step-level export on."""
     batches = options.size(500, 100)
-    with gateway() as healthy, Worker() as worker, Worker() as lightning:
+    with gateway() as healthy, _keras() as (worker, jax, torch), Worker() as lightning:
 
-        def fit(name: str) -> float:
-            how = {"name": name, "address": healthy.address, "epochs": 2, "batches": batches, "steps": True}
-            result: dict[str, float] = worker.call("fitting:keras_fit", **how)
-            return result["step"]
+        def fit(in_worker: Worker, name: str) -> float:
+            how = {"address": healthy.address, "epochs": 2, "batches": batches, "steps": True}
+            taken, nothing = (in_worker.call("fitting:keras_fit", name=which, **how)["step"] for which in (name, EMPTY))
+            return float(taken - nothing)
 
         def train(name: str) -> float:
-            return float(lightning.call("lightning_fit:fit", name=name, address=healthy.address, steps=2 * batches))
+            how = {"address": healthy.address, "steps": 2 * batches}
+            taken = float(lightning.call("lightning_fit:fit", name=name, **how))
+            return taken - float(lightning.call("lightning_fit:fit", name=EMPTY, **how)) if name == OURS else taken
 
         in_keras, missing = take_turns(
-            {OURS: partial(fit, "gangplank"), f"{TENSORBOARD}, `update_freq=1`": partial(fit, "tensorboard")},
+            {
+                OURS: partial(fit, worker, "gangplank"),
+                ON_JAX: partial(fit, jax, "gangplank"),
+                ON_TORCH: partial(fit, torch, "gangplank"),
+                f"{TENSORBOARD}, `update_freq=1`": partial(fit, worker, "tensorboard"),
+            },
             options.rounds,
         )
         in_lightning, missing_there = take_turns(
@@ -102,7 +124,8 @@ def step(options: Options) -> Iterator[Contest]:
         unit="us",
         rounds=in_keras,
         missing=missing,
-        targets=(Target(most=5),),
+        targets=tuple(Target(most=5, of=name) for name in (OURS, ON_JAX, ON_TORCH)),
+        notes=("What the hooks take beyond those of a callback that does nothing, measured in the same way.",),
     )
     yield Contest(
         group=GROUP,
