@@ -16,8 +16,10 @@ demo-lightning: .venv/.demo-lightning
 test: .venv/.dev
 	tests/install-servers
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest $(ARGS)
-	KERAS_BACKEND=jax $(BIN)/python -m pytest $(ARGS) tests/with_keras
-	KERAS_BACKEND=torch $(BIN)/python -m pytest $(ARGS) tests/with_keras
+	$(MAKE) --jobs=2 --output-sync test-jax test-torch
+
+test-%: .venv/.dev
+	KERAS_BACKEND=$* $(BIN)/python -m pytest $(ARGS) tests/with_keras
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -431,7 +431,9 @@ def test_no_fault_gives_the_password_away(  # noqa: PLR0917  what pytest may sho
 ) -> None:
     caplog.set_level(logging.DEBUG)
     told: list[object] = []
-    watcher = types.SimpleNamespace(tell=lambda hook, answer=None, **what: told.extend(what.values()))
+    watcher = types.SimpleNamespace(
+        hear=lambda _: True, tell=lambda hook, answer=None, **what: told.extend(what.values())
+    )
     monkeypatch.setattr("gangplank.core.plugins._observers", watcher)
     with contextlib.ExitStack() as stack:
         front = stack.enter_context(proxying(gateway.port, UNDER[fault] or proxies.passes))

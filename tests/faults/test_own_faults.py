@@ -112,8 +112,13 @@ def train(training: Run) -> None:
     training.start(epochs=2)
     for epoch in range(2):
         training.begin_epoch()
-        training.step({"loss": 1}, step=epoch, duration=0.1)
-        training.record({"loss": 1, "text": "a", "a/b": 2}, epoch=epoch, weights=[np.ones(3), np.ones(2)])
+        training.step({"loss": 1}, step=epoch, duration=0.1, data_wait=0.1)
+        training.record(
+            {"loss": 1, "text": "a", "a/b": 2, "": 3},
+            epoch=epoch,
+            learning_rates=0.1,
+            weights=[np.ones(3), np.ones(2)],
+        )
     training.finish()
 
 
@@ -126,6 +131,7 @@ def test_there_is_something_to_break() -> None:
 NOT_CALLED = {
     *("Exporting._prepare", "Exporting._begin", "Exporting.addresses", "Exporting.close", "exporting._tell"),
     *("Run._begin", "Run.epochs", "Run.exports_steps", "Run._check", "Run._take_info", "Report.renew"),
+    *("Run.group", "Run.name", "Run.parameters", "Run.leave", "Observers.tell"),
     *("Destinations.addresses", "Destinations.renew", "Destinations.hurry", "Destinations.flush_until"),
     *("Destinations.close", "Destination.renew", "Destination._send", "_DeadlineSocket.close"),
     *("Outbox.hurry", "Outbox.undelivered", "Ledger.add_info", "Page.identified"),

@@ -44,7 +44,7 @@ class Run(Exporting):
 
     def _begin(self) -> None:
         self._ledger: Ledger | None = None
-        self._silent = False  # of several processes, one that exports nothing
+        self._silent = False  # disabled, or of several processes one that exports nothing
         self._epoch: int | None = None  # the one under way, inside `epochs`
         self._recorder = Recorder(self._settings, self._report)
         self._checking = threading.Lock()
@@ -95,12 +95,12 @@ class Run(Exporting):
                 Above 0 the run stays silent, unless `per_rank`.
         """
         with self.guard("starting the run"):
-            if self._ledger is not None or self._silent or disabled():
+            if self._ledger is not None or self._silent:
                 return
             rank = rank_of_process() if rank is None else rank
             settings = self._settings
-            if rank > 0 and not settings.per_rank:
-                self._silent = True
+            self._silent = disabled() or (rank > 0 and not settings.per_rank)
+            if self._silent:
                 return
             name = new_run_name() if settings.name == "auto" else settings.name
             key = {"job": settings.job, "phase": self._phase, **settings.grouping_key}

@@ -185,10 +185,10 @@ class TrainTestExporter(keras.callbacks.Callback):  # type: ignore[misc]  # Kera
             return
         with self._run.guard("recording the epoch"):
             model = self.model  # looked at once: on JAX, each look brings its variables up to date
+            part = self._training or self._training_part(model)
             step = self._read("the step", ModelFacts.steps, model)
             rates = None if step is None else self._read("the learning rate", ModelFacts.learning_rates, model)
             self._batches.end_epoch(step)
-            part = self._training or self._training_part(model)
             # Who evaluated in between has begun the count anew: then it is not the count of this loss.
             counted = part.loss is not None and is_loss(part.loss, logs)
             self._run.record(
