@@ -414,6 +414,16 @@ def test_several_optimizers_have_a_learning_rate_each(gateway: Server) -> None:
     assert value(gateway, "gangplank_train_learning_rate", optimizer="critic") == 0.125
 
 
+def test_rates_that_are_no_more_are_not_shown(gateway: Server) -> None:
+    with Run(gateway.address, "digits") as run:
+        run.record(learning_rates=0.5, epoch=0)
+        run.record(learning_rates={"Adam/pg1": 0.25, "Adam/pg2": 0.125}, epoch=1)
+        run.record({"learning_rate": 3.0}, learning_rates={"Adam/pg1": 0.25, "Adam/pg2": 0.0625}, epoch=2)
+        run.record({"loss": 3.0})
+    rates = {s.labels.get("optimizer"): s.value for s in samples(gateway.metrics(), "gangplank_train_learning_rate")}
+    assert rates == {"Adam/pg1": 0.25, "Adam/pg2": 0.0625}
+
+
 def test_metrics_beyond_the_cap_are_dropped_and_counted(gateway: Server) -> None:
     with Run(gateway.address, "digits") as run:
         for epoch in range(2):

@@ -228,3 +228,14 @@ def test_steps_that_nobody_asks_for_are_counted_by_and_by(monkeypatch: pytest.Mo
     times = steps.times()
     assert times is not None
     assert sum(times.counts) == 10_000
+
+
+def test_steps_that_counted_too_far_go_on_where_the_epoch_ends() -> None:
+    steps = Steps(2, 15)
+    for step in range(1, 10):
+        steps.note({"loss": step}, step, None, None, None, "")
+    steps.epoch_has_ended(4)
+    steps.newest()
+    steps.note({"loss": 0.5}, 5, None, None, None, "")
+    assert steps.newest()[0] == {"loss": 0.5}
+    assert steps.position == 5

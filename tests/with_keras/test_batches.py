@@ -138,15 +138,25 @@ def test_late_batches_change_nothing() -> None:
     assert samples["gangplank_run_step_duration_seconds_count"] == 4
 
 
+@pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("accumulated", [2, 4])
-def test_batches_that_are_accumulated_are_one_step(gateway: Gateway, accumulated: int) -> None:
+def test_batches_that_are_accumulated_are_one_step(accumulated: int, scaled: bool) -> None:
     keras.utils.set_random_seed(7)
     x = np.ones((SAMPLES, 3), "float32")
     model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(0.1, gradient_accumulation_steps=accumulated), "mse")
-    model.fit(x, x[:, 0], batch_size=5, epochs=1, verbose=0, callbacks=[exporter(gateway.address)])
-    assert value(gateway, "gangplank_run_step") == 8 // accumulated == int(model.optimizer.iterations)
-    assert value(gateway, "gangplank_run_step_duration_seconds_count") == 8
+    optimizer: Any = keras.optimizers.SGD(0.125, gradient_accumulation_steps=accumulated)
+    model.compile(keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer, "mse")
+    shelf = Shelf()
+    callback = gangplank.TrainTestExporter(
+        "shelf://here", "digits", sink=lambda _: shelf, update_freq="batch", push_interval=0, ignore_exceptions=False
+    )
+    for fits in (1, 2):
+        history = model.fit(x, x[:, 0], batch_size=5, epochs=3, verbose=0, callbacks=[callback]).history
+        steps = [page.step for page in shelf.pages if page.step is not None]
+        assert steps[-1] == max(steps) == fits * 24 // accumulated == int(optimizer.iterations)
+        assert shelf.value("gangplank_run_step_duration_seconds_count") == 24
+        assert shelf.value("gangplank_train_learning_rate") == 0.125
+        assert shelf.value("gangplank_train_batch_loss") == pytest.approx(history["loss"][-1])
 
 
 # One process of several

@@ -20,6 +20,7 @@ import gangplank
 from gangplank import HISTOGRAM_WEIGHT_BUCKETS_0_3, Page
 from gangplank.lightning import TrainTestExporter
 from gangplank.lightning.batches import size_of
+from gangplank.lightning.optimizers import named, rates_of
 from reading import samples, value
 from servers import Server
 from with_lightning.model import PL, WARNINGS, data, each_package, module, trainer
@@ -291,6 +292,12 @@ def test_their_time_is_without_the_validation(monkeypatch: pytest.MonkeyPatch) -
     assert max(seen[:2]) < 0.4
 
 
+def holds_itself() -> list[Any]:
+    itself: list[Any] = []
+    itself += [itself, itself]
+    return itself
+
+
 @pytest.mark.parametrize(
     ("batch", "size"),
     [
@@ -305,6 +312,7 @@ def test_their_time_is_without_the_validation(monkeypatch: pytest.MonkeyPatch) -
         ({}, None),
         ((torch.ones(5, 2), list(range(1000))), 5),
         ([torch.ones(5)] * 1000, 5),
+        ((torch.ones(5, 2), holds_itself()), None),
     ],
 )
 def test_a_batchs_size_is_known_or_none(batch: Any, size: int | None) -> None:
@@ -329,6 +337,48 @@ def test_the_learning_rate_is_the_one_that_the_epochs_last_step_used(
     trainer(exporter(pages)).fit(module(configure_optimizers=scheduled(interval, kept)), data())
     shown = [page.learning_rates[""] for page in pages.taken if page.epoch and page.learning_rates]
     assert list(dict.fromkeys(shown)) == pytest.approx(rates)
+
+
+def test_a_group_that_is_added_shifts_no_rate_to_another_optimizer() -> None:
+    parameters = [torch.nn.Parameter(torch.ones(1)) for _ in range(3)]
+    optimizers = [torch.optim.SGD(parameters[:1], lr=0.5), torch.optim.Adam(parameters[1:2], lr=0.25)]
+    rates = rates_of(optimizers)
+    optimizers[0].add_param_group({"params": parameters[2:]})
+    assert named(rates, optimizers) == {"SGD/pg1": 0.5, "Adam": 0.25}
+
+
+class Rateless(torch.optim.Optimizer):  # type: ignore[misc]
+    """An optimizer of one's own, which has no learning rate."""
+
+    def __init__(self, parameters: Any) -> None:
+        super().__init__(parameters, {})
+
+    def step(self, closure: Any = None) -> Any:
+        return closure()
+
+
+def test_an_optimizer_without_a_learning_rate_loses_nothing_else(pages: Pages) -> None:
+    trainer(exporter(pages)).fit(module(configure_optimizers=lambda self: Rateless(self.parameters())), data())
+    assert "loss" in values(pages.last)
+    assert pages.last.state == "finished"
+    assert pages.last.learning_rates == {}
+
+
+@pytest.mark.filterwarnings("ignore:train_dataloader yielded None")
+def test_a_batch_that_is_skipped_counts_no_step_and_no_sample(pages: Pages) -> None:
+    loader: Any = torch.utils.data.DataLoader(
+        range(5), batch_size=1, collate_fn=lambda one: torch.ones(8, 4) if one[0] % 2 else None
+    )
+    options = {"update_freq": "batch", "push_interval": 0.000001}
+    fitter = trainer(exporter(pages, per_rank=True, **options), max_epochs=1)
+    fitter.fit(module(), loader)
+    assert fitter.global_step == 2
+    times = pages.last.step_times
+    assert times is not None
+    assert sum(times.counts) == 2
+    assert times.data_wait is not None
+    assert times.data_wait > 0
+    assert (pages.last.samples_per_second or 0) > 0
 
 
 def test_each_optimizer_and_group_has_its_learning_rate(pages: Pages) -> None:

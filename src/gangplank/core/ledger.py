@@ -92,7 +92,7 @@ class Ledger:
         """Put what a snapshot says into the page; returns what is to be reported, each thing once."""
         page = self._page
         metrics, learning_rates = dict(snapshot.metrics), dict(snapshot.learning_rates)
-        if "learning_rate" in metrics:
+        if "learning_rate" in metrics and len(learning_rates) <= 1:
             # Keras' schedulers log it: the rate of the epoch that ended, under the name that ours has.
             learning_rates = {"": metrics.pop("learning_rate")}
         epoch = _newest(snapshot.epoch, page.epoch)
@@ -103,12 +103,9 @@ class Ledger:
         for metric in excess:
             metrics.pop(metric, None)
             steps.pop(metric, None)
-        rates = dict(page.learning_rates)
-        for optimizer, rate in learning_rates.items():
-            if optimizer in rates or len(rates) < MOST_RATES:
-                rates[optimizer] = rate
-            else:
-                excess.append(f"learning rate of {optimizer}")
+        # All that there are now: a parameter group that is added changes the names of the others.
+        rates = dict(list(learning_rates.items())[:MOST_RATES]) or page.learning_rates
+        excess += [f"learning rate of {optimizer}" for optimizer in list(learning_rates)[MOST_RATES:]]
         newest = {
             **page.metrics,
             **{self._names[metric]: (value, None) for metric, value in steps.items()},

@@ -165,7 +165,7 @@ class Run(Exporting):
             step: optimizer steps so far.
             samples: samples that the epoch has seen.
             seconds: the time that these took; the epoch's where it is left out.
-            learning_rates: the one there is, or several by optimizer or parameter group.
+            learning_rates: the one there is, or all by optimizer or parameter group; they replace those from before.
             parameters: how many parameters are trainable, and how many are not; a torch module or a Keras model given
                 as `weights` knows.
             weights: a Keras model, a torch module, a tree of JAX arrays, NumPy arrays or torch tensors of any shapes

@@ -30,7 +30,7 @@ class Steps:
         self._every = every
         self._push_interval = push_interval
         # A step only leaves its word here, which needs no lock; it is counted by and by.
-        self._noted: deque[tuple[int | None, float | None]] = deque()
+        self._noted: deque[tuple[int | None, float | None, float | None, float | None]] = deque()
         self._newest: tuple[Mapping[str, Any], str] | None = None
         self._unnumbered = 0  # steps that came without their number
         self._next = 0  # the step whose metrics are wanted next
@@ -59,16 +59,17 @@ class Steps:
             step = int(step)
         if duration is not None and duration.__class__ is not float:
             duration = float(duration)
-        self.unsaid = True
-        self._noted.append((step, duration))
+        if data_wait is not None or forward is not None:
+            data_wait = None if data_wait is None else float(data_wait)
+            forward = None if forward is None else float(forward)
+        self._noted.append((step, duration, data_wait, forward))
         if metrics is not None and self._every is not None:
             if step is None:
                 step = self._unnumbered = self._unnumbered + 1
             if step >= self._next:  # else it is not wanted, or a newer one has been here
                 self._next = step + self._every
                 self._newest = (metrics, prefix)
-        if data_wait is not None or forward is not None:
-            self._add_parts(data_wait, forward)
+        self.unsaid = True  # last: another thread may take all in between
         now = time.monotonic()
         return now >= self._looks and self._look(now)
 
@@ -81,23 +82,20 @@ class Steps:
             self._looks = min(self._due, now + _BETWEEN_LOOKS)
             return is_due
 
-    def _add_parts(self, data_wait: float | None, forward: float | None) -> None:
-        with self._lock:
-            if data_wait is not None:
-                self._data_wait = (self._data_wait or 0.0) + data_wait
-            if forward is not None:
-                self._forward = (self._forward or 0.0) + forward
-
     def _count(self) -> None:
         """Count what the steps have left; whoever calls holds the lock."""
         noted = self._noted
         while noted:
-            step, duration = noted.popleft()
+            step, duration, data_wait, forward = noted.popleft()
             if step is not None and (self._position is None or step > self._position):
                 self._position = step
             if duration is not None:
                 self._counts[bisect_left(DURATION_EDGES, duration)] += 1
                 self._seconds += duration
+            if data_wait is not None:
+                self._data_wait = (self._data_wait or 0.0) + data_wait
+            if forward is not None:
+                self._forward = (self._forward or 0.0) + forward
 
     @property
     def position(self) -> int | None:
@@ -112,6 +110,8 @@ class Steps:
             with self._lock:
                 self._count()
                 self._position = step
+                if self._every is not None and self._next > step + self._every:  # the steps have counted too far
+                    self._next = step + 1
 
     def newest(self) -> tuple[Mapping[str, Any], str]:
         """Return the metrics that were taken last, and what goes in front of their names; once."""

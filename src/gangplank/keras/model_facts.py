@@ -11,7 +11,7 @@ _MOST_SAMPLES = 2**24
 
 
 class ModelFacts:
-    """What a model tells in a fit: where to read it does not change, so that is looked up once.
+    """What a model tells in a fit; which objects to ask does not change, so that is looked up once.
 
     On JAX, the variables that are read are up to date once a callback has looked at its `model`.
 
@@ -26,8 +26,8 @@ class ModelFacts:
         self._optimizers: dict[str, Any] = {"": optimizer}
         if several is not None:
             self._optimizers = {str(index): one for index, one in enumerate(several)}
-        self._iterations = getattr(optimizer, "iterations", None)
-        self._batches_per_step = getattr(outer, "gradient_accumulation_steps", None) or 1
+        self._optimizer = optimizer
+        self._batches_per_step = getattr(optimizer, "gradient_accumulation_steps", None) or 1
         self._trained_by_keras = str(type(model).train_step.__module__).startswith("keras.")
         # Its weight is the samples, where Keras' own train step updates it.
         tracker = getattr(model, "_loss_tracker", None)
@@ -36,12 +36,13 @@ class ModelFacts:
 
     def steps(self) -> int | None:
         """Return how often the optimizer has stepped; None where it never has: others train the model, as in a GAN."""
-        return None if self._iterations is None else int(self._iterations) or None
+        iterations = getattr(self._optimizer, "iterations", None)  # computed anew, where gradients are accumulated
+        return None if iterations is None else int(iterations) or None
 
     def position(self) -> tuple[int, int] | None:
         """Return the optimizer's steps so far, and how many batches make one; None where others train the model."""
         done = self.steps()
-        if self._iterations is None or (done is None and not self._trained_by_keras):
+        if self._optimizer is None or (done is None and not self._trained_by_keras):
             return None
         return done or 0, self._batches_per_step
 

@@ -9,6 +9,7 @@ from typing import Any
 
 # Of a batch that holds more tensors, and of a sequence in it that holds more of anything, as many are looked at.
 _MOST = 32
+_MOST_PARTS = 1_000
 _SEQUENCES = (list, tuple)
 
 
@@ -16,7 +17,9 @@ def size_of(batch: Any) -> int | None:
     """Return the first dimension that all tensors of a batch have, or None where they do not agree, or are none."""
     sizes: list[int] = []
     parts = [batch]
-    while parts and len(sizes) < _MOST:
+    for _ in range(_MOST_PARTS):  # a batch may hold itself
+        if not parts or len(sizes) == _MOST:
+            break
         part = parts.pop()
         shape = getattr(part, "shape", None)
         if shape is not None:

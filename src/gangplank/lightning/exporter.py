@@ -193,8 +193,8 @@ class TrainTestExporter(Callback):  # type: ignore[misc]  # not looked into: PyT
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
         """End the run: the fit has come to its end, with the weights that the other callbacks left."""
         fit, self._fit = self._fit, None
-        if fit is not None:
-            self._finish(trainer, fit.weights)
+        if self._run.open:
+            self._finish(trainer, fit.weights if fit is not None else None)
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
         """Start the run of a validation, unless it is part of a fit; the sanity check before a fit is nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -21,24 +21,26 @@ def logged_by(trainer: Any) -> dict[str, Any]:
 
 
 class News:
-    """What has been logged since it was last asked for: Lightning keeps old values, and makes a tensor for each new."""
+    """What has been logged since it was last asked for: Lightning keeps old values, and makes a tensor for each new.
+
+    Lightning says in each step anew what has been logged by step in the epoch: that is new each time.
+    """
 
     def __init__(self) -> None:
         self._known: dict[str, Any] = {}
 
     def of(self, trainer: Any) -> dict[str, Any]:
         """Return the values that are new."""
-        before, self._known = self._known, dict(logged_by(trainer))
-        return _new(self._known, before)
+        return self.take(dict(logged_by(trainer)))
 
     def of_step(self, trainer: Any, more: Mapping[str, Any]) -> OfStep:
-        """Return those that are new after a step; `more` is logged as well."""
-        before, self._known = self._known, {**more, **logged_by(trainer)}
-        return OfStep(self._known, before)
+        """Return the values that are new after a step, once they are read; `more` is logged as well."""
+        return OfStep({**more, **logged_by(trainer)}, self.take)
 
-
-def _new(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in now.items() if before.get(name) is not value}
+    def take(self, now: dict[str, Any]) -> dict[str, Any]:
+        """Return those of the values that are new."""
+        before, self._known = self._known, now
+        return {name: value for name, value in now.items() if before.get(name) is not value}
 
 
 class OnHost(Mapping[str, Any]):
@@ -72,15 +74,15 @@ class OnHost(Mapping[str, Any]):
 
 
 class OfStep(OnHost):
-    """What a step has logged, told apart when it is first read: few steps ever are.
+    """What has been logged up to a step since another was read, told apart when it is read: few steps ever are.
 
     What is logged per step and per epoch has its step's value under its plain name as well, which is the epoch's later.
     """
 
-    def __init__(self, now: Mapping[str, Any], before: Mapping[str, Any]) -> None:
-        self._now, self._before = now, before
+    def __init__(self, now: dict[str, Any], take: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        self._now, self._take = now, take
 
     @cached_property
     def _values(self) -> Mapping[str, Any]:  # type: ignore[override]  # read only, here as there
-        new = _new(self._now, self._before)
+        new = self._take(self._now)
         return {name: value for name, value in new.items() if f"{name}_step" not in new}

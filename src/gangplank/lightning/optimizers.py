@@ -9,20 +9,22 @@ from typing import Any
 import torch
 
 
-def rates_of(optimizers: Iterable[Any]) -> list[Any]:
-    """Return the learning rates as they are now, by optimizer and then parameter group; takes a microsecond.
+def rates_of(optimizers: Iterable[Any]) -> list[list[Any]]:
+    """Return the learning rates as they are now, by optimizer and parameter group, None where there is none.
 
-    A rate that is a tensor is changed in place by its scheduler, so it is copied, on its device.
+    A rate that is a tensor is changed in place by its scheduler, so it is copied, on its device. Takes a microsecond.
     """
     rates = []
     for optimizer in optimizers:
+        of_groups: list[Any] = []
         for group in optimizer.param_groups:
-            rate = group["lr"]
-            rates.append(rate.detach().clone() if hasattr(rate, "detach") else rate)
+            rate = group.get("lr")
+            of_groups.append(rate.detach().clone() if hasattr(rate, "detach") else rate)
+        rates.append(of_groups)
     return rates
 
 
-def named(rates: Iterable[Any], optimizers: Iterable[Any]) -> dict[str, Any]:
+def named(rates: Iterable[Iterable[Any]], optimizers: Iterable[Any]) -> dict[str, Any]:
     """Name learning rates as Lightning's own LearningRateMonitor does, without its `lr-`.
 
     That is `Adam`, `Adam-1` for a second one, `Adam/pg1` or `Adam/<its name>` for one parameter group of several. The
@@ -30,14 +32,14 @@ def named(rates: Iterable[Any], optimizers: Iterable[Any]) -> dict[str, Any]:
     """
     seen: Counter[str] = Counter()
     found = {}
-    left = iter(rates)
-    for optimizer in optimizers:
+    for optimizer, of_groups in zip(optimizers, rates, strict=False):
         kind = type(optimizer).__name__
         name = f"{kind}-{seen[kind]}" if seen[kind] else kind
         seen[kind] += 1
-        for index, (group, rate) in enumerate(zip(optimizer.param_groups, left, strict=False), start=1):
+        for index, (group, rate) in enumerate(zip(optimizer.param_groups, of_groups, strict=False), start=1):
             part = group.get("name") or (f"pg{index}" if len(optimizer.param_groups) > 1 else "")
-            found[f"{name}/{part}" if part else name] = rate
+            if rate is not None:
+                found[f"{name}/{part}" if part else name] = rate
     return {"": next(iter(found.values()))} if len(found) == 1 else found
 
 

@@ -52,8 +52,8 @@ class Fit:
     def begin_batch(self) -> None:
         """Note the step before, whose values are computed by now, and begin another."""
         self._note_step()
-        self._rates = rates_of(self._trainer.optimizers)
         self._watch.begin_batch()
+        self._rates = rates_of(self._trainer.optimizers)
 
     def begin_backward(self) -> None:
         """The forward pass of a batch has ended."""

@@ -34,7 +34,8 @@ class Stopwatch:
 
     def begin(self) -> None:
         """An epoch or an evaluation begins."""
-        self._began = self._free = self._batch_began = time.monotonic()
+        self._began = self._free = time.monotonic()
+        self._batch_began: float | None = None  # of a batch under way
         self._paused = 0.0
         self.batches = 0
         self.samples: int | None = 0
@@ -46,14 +47,16 @@ class Stopwatch:
 
     def begin_backward(self) -> None:
         """The first backward pass of the batch begins."""
-        if self._forward is None:
+        if self._forward is None and self._batch_began is not None:
             self._forward = time.monotonic() - self._batch_began
 
     def end_batch(self, batch: Any, step: int) -> None:
-        """The batch has been trained on."""
+        """The batch has been trained on; one that never began was skipped, since the loader has put None there."""
+        if self._batch_began is None:
+            return
         now = time.monotonic()
         self._step = Step(step, now - self._batch_began, self._batch_began - self._free, self._forward)
-        self._free = now
+        self._free, self._batch_began = now, None
         self.count(batch)
 
     def count(self, batch: Any) -> None:
