@@ -4,7 +4,7 @@ BACKEND ?= tensorflow
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo demo-lightning test lint format faults soak bench clean
+.PHONY: demo demo-lightning test test-alongside lint format faults soak bench clean
 
 demo: .venv/.demo-$(BACKEND)
 	KERAS_BACKEND=$(BACKEND) $(BIN)/gangplank demo $(if $(KEEP),--keep)
@@ -12,11 +12,15 @@ demo: .venv/.demo-$(BACKEND)
 demo-lightning: .venv/.demo-lightning
 	$(BIN)/python examples/lightning/train.py $(if $(KEEP),--keep) $(if $(DEVICES),--devices $(DEVICES))
 
-# Once for everything, then Keras' tests once more on each other backend: a process can only have one.
+# Once for everything but what does not mind others at its side; then that, and beside it Keras' tests once more on each
+# other backend: a process can only have one.
 test: .venv/.dev
 	tests/install-servers
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest $(ARGS)
-	$(MAKE) --jobs=2 --output-sync test-jax test-torch
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest $(ARGS) -m "not alongside"
+	$(MAKE) --jobs=2 --output-sync test-alongside test-jax test-torch
+
+test-alongside: .venv/.dev
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest $(ARGS) -m alongside
 
 test-%: .venv/.dev
 	KERAS_BACKEND=$* $(BIN)/python -m pytest $(ARGS) tests/with_keras

@@ -16,6 +16,8 @@ import strangers
 from reading import samples, value
 from servers import Server
 
+pytestmark = pytest.mark.alongside
+
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "custom_adapter"
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")

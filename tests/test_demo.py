@@ -13,6 +13,8 @@ import pytest
 from reading import eventually
 from servers import Server, free_port, get
 
+pytestmark = pytest.mark.alongside
+
 BACKENDS = ("tensorflow", "jax", "torch")
 
 

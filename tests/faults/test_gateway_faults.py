@@ -591,7 +591,7 @@ def test_memory_is_flat_whatever_new_names_each_step_brings(gateway: Server, mon
 def test_a_page_is_capped_whatever_it_is_of(gateway: Server) -> None:
     with Run(gateway.address, "digits") as run:
         for epoch in range(30):
-            run.record({"loss": 0.5}, epoch=epoch, learning_rates={f"{epoch}/{index}": 0.1 for index in range(100)})
+            run.record({"loss": 0.5}, epoch=epoch, learning_rates={f"{epoch}/{index}": 0.1 for index in range(150)})
     assert gateway.metrics().count("\ngangplank_") <= 2_000
     assert value(gateway, "gangplank_run_dropped_metrics_total", reason="too_many")
 
