@@ -34,7 +34,7 @@ def nothing_left_undelivered() -> Iterator[None]:
             for destination in sender._each:  # noqa: SLF001
                 with destination.outbox._changed:  # noqa: SLF001
                     destination.outbox._parcels.clear()  # noqa: SLF001
-                    destination.outbox._changed.notify_all()  # noqa: SLF001
+                    destination.outbox._ring()  # noqa: SLF001
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ import gangplank
 from gangplank import HISTOGRAM_WEIGHT_BUCKETS_0_3, Page
 from gangplank.lightning import TrainTestExporter
 from gangplank.lightning.batches import size_of
+from gangplank.lightning.logged import News
 from gangplank.lightning.optimizers import named, rates_of
 from reading import samples, value
 from servers import Server
@@ -230,6 +232,21 @@ def test_steps_are_exported_where_wanted(pages: Pages) -> None:
     assert len(of_steps) > 1
     assert pages.seen("by_both") == [(1, 2.0), (2, 7.0)], "the epoch's mean, and never a step's value"
     assert pages.last.step == 10
+
+
+def test_a_step_that_is_read_late_says_what_was_logged_up_to_it() -> None:
+    logged: dict[str, Any] = {}
+    fitter, news = types.SimpleNamespace(_logger_connector=types.SimpleNamespace(_callback_metrics=logged)), News()
+    logged["rare"] = torch.tensor(1.0)
+    news.of_step(fitter, {})
+    logged["loss"] = torch.tensor(2.0)
+    late = news.of_step(fitter, {})
+    logged["val_loss"] = torch.tensor(3.0)
+    assert news.of(fitter).keys() == {"rare", "loss", "val_loss"}
+    assert dict(late) == {"rare": 1.0, "loss": 2.0}
+    logged["loss"] = torch.tensor(4.0)
+    assert dict(news.of_step(fitter, {})) == {"loss": 4.0}
+    assert dict(news.of_step(fitter, {})) == {}
 
 
 def test_no_step_is_exported_by_default(pages: Pages) -> None:

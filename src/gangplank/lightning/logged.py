@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -31,15 +31,15 @@ class News:
 
     def of(self, trainer: Any) -> dict[str, Any]:
         """Return the values that are new."""
-        return self.take(dict(logged_by(trainer)))
+        return self._take(dict(logged_by(trainer)), self._known)
 
     def of_step(self, trainer: Any, more: Mapping[str, Any]) -> OfStep:
         """Return the values that are new after a step, once they are read; `more` is logged as well."""
-        return OfStep({**more, **logged_by(trainer)}, self.take)
+        return OfStep(partial(self._take, {**more, **logged_by(trainer)}, self._known))
 
-    def take(self, now: dict[str, Any]) -> dict[str, Any]:
-        """Return those of the values that are new."""
-        before, self._known = self._known, now
+    def _take(self, now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+        if self._known is before:  # else a step is read late, and others have asked since
+            self._known = now
         return {name: value for name, value in now.items() if before.get(name) is not value}
 
 
@@ -79,10 +79,10 @@ class OfStep(OnHost):
     What is logged per step and per epoch has its step's value under its plain name as well, which is the epoch's later.
     """
 
-    def __init__(self, now: dict[str, Any], take: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        self._now, self._take = now, take
+    def __init__(self, take: Callable[[], dict[str, Any]]) -> None:
+        self._take = take
 
     @cached_property
     def _values(self) -> Mapping[str, Any]:  # type: ignore[override]  # read only, here as there
-        new = self._take(self._now)
+        new = self._take()
         return {name: value for name, value in new.items() if f"{name}_step" not in new}
