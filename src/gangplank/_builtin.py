@@ -9,6 +9,7 @@ from gangplank.core.address import scheme_of
 from gangplank.core.hookspecs import hookimpl
 from gangplank.core.sinks import Sink
 from gangplank.core.snapshot import Adapter
+from gangplank.core.version import how_to_install
 
 SINKS = {
     "http": "gangplank.core.sinks.pushgateway:Pushgateway",
@@ -22,13 +23,13 @@ ADAPTERS = (
         name="keras",
         framework="keras",
         exporter="gangplank.keras:TrainTestExporter",
-        install="pip install 'gangplank[tensorflow]' (or [jax], or [torch])",
+        install=f"{how_to_install('tensorflow')} (or [jax], or [torch])",
     ),
     Adapter(
         name="lightning",
         framework="pytorch_lightning",  # the wheel `lightning` brings it along
         exporter="gangplank.lightning:TrainTestExporter",
-        install="pip install 'gangplank[lightning]'",
+        install=how_to_install("lightning"),
     ),
 )
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import sys
 from collections.abc import Sequence
 
 from gangplank import GangplankError
 from gangplank.cli import adapters, delete, demo, doctor, gateway, plugins, prune, show
+from gangplank.core.version import VERSION
 
 EXIT_CODES = """\
 exit codes: 0 done, or all is well; 1 it failed, or something is wrong; 2 the command line makes no sense;
@@ -24,8 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    version = importlib.metadata.version("gangplank")
-    parser.add_argument("--version", action="version", version=f"gangplank {version}")
+    parser.add_argument("--version", action="version", version=f"gangplank {VERSION}")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
     for verb in (adapters, delete, demo, doctor, gateway, plugins, prune, show):
         verb.add(verbs)

@@ -62,7 +62,7 @@ def _console() -> Console:
     try:
         from rich.console import Console  # noqa: PLC0415  an extra
     except ImportError as error:
-        raise MissingExtraError("tables need rich: pip install 'gangplank[cli]'; --json does without it") from error
+        raise MissingExtraError("tables need rich, --json does not", "cli") from error
     return Console(highlight=False)
 
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from gangplank.core.version import how_to_install
+
 FailureReason = Literal["internal", "rejected", "server_error", "timeout", "unreachable"]
 DropReason = Literal["name", "not_numeric", "too_large", "too_many", "weights"]
 
@@ -29,7 +31,15 @@ class ConfigurationError(GangplankError, ValueError):
 
 
 class MissingExtraError(GangplankError, ImportError):
-    """A package that is no dependency of the core is not installed."""
+    """A package that is no dependency of the core is not installed.
+
+    Args:
+        message: what is missing, and what for.
+        extras: of gangplank, which bring it; the message then ends with how to install them.
+    """
+
+    def __init__(self, message: str, *extras: str) -> None:
+        super().__init__(f"{message}: {how_to_install(*extras)}" if extras else message)
 
 
 class ExportError(GangplankError):

@@ -12,6 +12,8 @@ import socket
 import sys
 from pathlib import Path
 
+from gangplank.core.version import VERSION
+
 # Labels of the info family that the core or an adapter sets; none may be a grouping key, which would overwrite it.
 INFO_LABELS = (
     "framework",
@@ -31,10 +33,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 @functools.cache
 def known_info() -> dict[str, str]:
     """Return what is known about this process; what is not known is left out. Takes milliseconds, the first time."""
-    from importlib.metadata import version  # noqa: PLC0415  slow, and not needed before there is an exporter
-
     known = {
-        "gangplank_version": version("gangplank"),
+        "gangplank_version": VERSION,
         "python_version": platform.python_version(),
         "host": socket.gethostname(),
         "owner": _owner(),
