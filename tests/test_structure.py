@@ -130,17 +130,6 @@ def test_the_public_names_are_these() -> None:
     assert set(gangplank.__all__) <= set(dir(gangplank))
 
 
-def test_without_keras_the_exporter_says_what_to_install() -> None:
-    program = (
-        "import sys; sys.modules['keras'] = None\n"
-        "import gangplank\n"
-        "try: gangplank.TrainTestExporter\n"
-        "except gangplank.MissingExtraError as error: print(error)"
-    )
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert "pip install 'gangplank[tensorflow]'" in said
-
-
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nonesuch"):
         gangplank.nonesuch  # noqa: B018

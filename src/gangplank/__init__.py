@@ -1,10 +1,12 @@
 """What a training framework knows, in Prometheus: metrics, weight histograms and how a run stands.
 
-Importing this imports no framework: `TrainTestExporter` imports Keras when it is first used.
+Importing this imports no framework: `TrainTestExporter` imports Keras when it is first used. Where Keras cannot be
+imported, it is a class that says why when it is constructed.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from gangplank import _builtin
@@ -25,6 +27,8 @@ from gangplank.core.run import Run
 from gangplank.core.settings import Handler
 from gangplank.core.sinks import Sink
 from gangplank.core.snapshot import Adapter, Delivery, Group, Outcome, RunInfo, Snapshot
+from gangplank.core.stand_in import stand_in
+from gangplank.core.version import VERSION
 
 if TYPE_CHECKING:
     from gangplank.keras.exporter import TrainTestExporter
@@ -53,6 +57,13 @@ __all__ = [
     "hookimpl",
 ]
 
+__version__ = VERSION
+
+_KERAS_BESIDE_LIGHTNING = (
+    "gangplank.TrainTestExporter is for Keras: with Lightning, use gangplank.lightning.TrainTestExporter; "
+    "to train with Keras in the same process, import keras before it"
+)
+
 # Ours come first; what is installed besides is loaded with the first Run.
 plugins.register(exporter)
 plugins.register(_builtin)
@@ -60,13 +71,14 @@ plugins.register(_builtin)
 
 def __getattr__(name: str) -> Any:
     if name == "TrainTestExporter":
-        from gangplank.keras import TrainTestExporter  # noqa: PLC0415  only here, so that importing us imports no Keras
-
+        if "keras" not in sys.modules and not sys.modules.keys().isdisjoint(("lightning.pytorch", "pytorch_lightning")):
+            # LightningCLI looks for its callback's name here: Keras, and TensorFlow with it, must not join its process.
+            return stand_in(name, __name__, ConfigurationError(_KERAS_BESIDE_LIGHTNING))
+        try:
+            from gangplank.keras import TrainTestExporter  # noqa: PLC0415  so that importing us imports no Keras
+        except Exception as error:  # noqa: BLE001  a framework that is missing or broken: whoever uses the name is told
+            return stand_in(name, __name__, error)
         return TrainTestExporter
-    if name == "__version__":
-        import importlib.metadata  # noqa: PLC0415  slow, and rarely needed
-
-        return importlib.metadata.version("gangplank")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

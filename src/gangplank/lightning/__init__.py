@@ -5,9 +5,10 @@ from gangplank import MissingExtraError
 try:
     from gangplank.lightning.exporter import TrainTestExporter
 except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] not in ("lightning", "pytorch_lightning", "torch"):
+        raise  # no extra of ours brings it: the framework is there, and broken
     raise MissingExtraError(
-        f"gangplank.lightning.TrainTestExporter needs Lightning, and there is no module {error.name!r}: "
-        "pip install 'gangplank[lightning]'"
+        f"gangplank.lightning.TrainTestExporter needs Lightning, and there is no module {error.name!r}", "lightning"
     ) from error
 
 __all__ = ["TrainTestExporter"]

@@ -18,7 +18,10 @@ else:
         except ImportError as _error:
             _missing.append(_error)
     if not _found:
-        raise _missing[0]
+        # One that is there, and breaks, tells more than one that is not there.
+        raise min(
+            _missing, key=lambda error: (error.name or "").partition(".")[0] in ("lightning", "pytorch_lightning")
+        )
 
     VERSION = _found[0].__version__
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gangplank.core.stand_in import stand_in
+
 if TYPE_CHECKING:
     from gangplank.testing.contract import AdapterContract
 
@@ -18,8 +20,10 @@ __all__ = ["AdapterContract"]
 
 def __getattr__(name: str) -> Any:
     if name == "AdapterContract":
-        from gangplank.testing.contract import AdapterContract  # noqa: PLC0415  only here: it imports pytest
-
+        try:
+            from gangplank.testing.contract import AdapterContract  # noqa: PLC0415  it imports pytest
+        except ImportError as error:
+            return stand_in(name, __name__, error)
         return AdapterContract
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
