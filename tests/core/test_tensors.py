@@ -1,39 +1,27 @@
-"""Weights tensor by tensor: named, capped, written fast, and counted the same wherever they are."""
+"""Weights tensor by tensor: named, capped and written fast."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import hypothesis
 import hypothesis.strategies as some
-import jax
-import jax.numpy as jnp
-import keras
-import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
 from hypothesis.extra import numpy as hnp
 from prometheus_client import generate_latest
 
+from counting import names, number_counted
 from gangplank import HISTOGRAM_WEIGHT_BUCKETS_0_3, ConfigurationError, Group, MetricError, Page, Run
-from gangplank.core import device
 from gangplank.core.arrays import named_arrays, parameters_in
 from gangplank.core.buckets import HISTOGRAM_WEIGHT_BUCKETS_AUTO, edges_of
-from gangplank.core.device import count_on_device
 from gangplank.core.histogram import count_tensors, count_weights
 from reading import samples, value
 from servers import Server
 
 ONE, TWO = np.ones((2, 3), np.float32), np.zeros(4, np.float32)
-TIED = torch.nn.Linear(3, 2)
-
-
-def names(weights: Any) -> list[str]:
-    return [name for name, _ in named_arrays(weights)]
 
 
 @pytest.mark.parametrize(
@@ -44,28 +32,13 @@ def names(weights: Any) -> list[str]:
         ([("kernel", ONE), ("bias", TWO)], ["kernel", "bias"]),
         ({"dense": {"kernel": ONE, "bias": [TWO, (ONE + 1,)]}}, ["dense/kernel", "dense/bias/0", "dense/bias/1/0"]),
         ((pair for pair in [("a", ONE), ("b", TWO)]), ["a", "b"]),
-        (torch.nn.Sequential(TIED, torch.nn.ReLU(), TIED), ["0.weight", "0.bias"]),
     ],
 )
 def test_each_array_has_a_name(weights: Any, expected: list[str]) -> None:
     assert names(weights) == expected
 
 
-def test_a_keras_variable_has_its_path() -> None:
-    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(3, name="top")])
-    assert [name.rpartition("top")[2] for name in names(model)] == ["/kernel", "/bias"]
-
-
-def test_the_state_of_a_generator_is_no_parameter() -> None:
-    layers = [keras.layers.Dense(3), keras.layers.Dropout(0.5), keras.layers.BatchNormalization()]
-    model = keras.Sequential([keras.layers.Input((2,)), *layers])
-    assert parameters_in(model) == (9 + 6, 6)
-
-
-def test_a_module_knows_its_parameters() -> None:
-    net = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
-    net[0].bias.requires_grad_(False)
-    assert parameters_in(net) == (10, 2)
+def test_arrays_alone_are_no_model() -> None:
     assert parameters_in([ONE]) is None
 
 
@@ -156,81 +129,11 @@ def test_automatic_edges_are_asked_for_by_name(gateway: Server) -> None:
     assert len(list(samples(gateway.metrics(), "gangplank_train_model_weights_bucket"))) == 32
 
 
-# On the accelerator: the same counts as on the host. Its way is taken on the CPU here.
-
-KINDS: dict[str, Callable[[Any], Any]] = {
-    "torch float32": torch.from_numpy,
-    "torch float64": lambda array: torch.from_numpy(array).double(),
-    "torch bfloat16": lambda array: torch.from_numpy(array).bfloat16(),
-    "torch float16": lambda array: torch.from_numpy(array).half(),
-    "torch transposed": lambda array: torch.from_numpy(array).reshape(1, -1).T,
-    "jax float32": jnp.asarray,
-    "jax bfloat16": lambda array: jnp.asarray(array, jnp.bfloat16),
-    "jax float16": lambda array: jnp.asarray(array, jnp.float16),
-}
-
-
-def on_host(array: Any) -> npt.NDArray[Any]:
-    if isinstance(array, torch.Tensor):
-        array = (array if array.dtype == torch.float64 else array.float()).numpy()
-    return np.asarray(array)
-
-
-def assert_the_same(array: Any, edges: Sequence[float]) -> None:
-    there, here = count_on_device(array, edges), count_weights([on_host(array)], edges)
-    assert tuple(there.below) == here.counts
-    assert (there.finite, there.nonfinite) == (here.total, here.nonfinite)
-    assert there.sum == pytest.approx(here.sum, rel=1e-12, abs=1e-28)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@hypothesis.settings(max_examples=25)
-@hypothesis.given(data=some.data())
-def test_on_a_device_the_counts_are_the_same(kind: str, data: some.DataObject) -> None:
-    edges = sorted({edge + 0.0 for edge in data.draw(some.lists(some.sampled_from([-0.1, 0.0, 0.1, 1e-30, 65504.0])))})
-    # None so small that XLA, or torch once it is told to, takes it for zero.
-    special = some.sampled_from([*edges, 0.0, -0.0, np.nan, np.inf, -np.inf, 0.1, 1e-30])
-    numbers = data.draw(some.lists(special, max_size=9))  # JAX compiles for each size
-    with np.errstate(over="ignore"):
-        array = np.array(numbers, "f")
-    with np.errstate(over="ignore"), jax.enable_x64(False):
-        assert_the_same(KINDS[kind](array), edges or [0.0])
-
-
-@pytest.mark.parametrize("kind", ["torch float32", "torch bfloat16", "jax float32", "jax bfloat16"])
-def test_on_a_device_blocks_join_without_a_seam(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "BLOCK", 1000)
-    array = np.random.default_rng(7).normal(0, 0.2, 3_007).astype(np.float32)
-    array[[0, 999, 1000, 3_006]] = np.nan, np.inf, -np.inf, 0.3
-    assert_the_same(KINDS[kind](array), HISTOGRAM_WEIGHT_BUCKETS_0_3)
-
-
-def test_what_is_on_a_device_stays_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gangplank.core.arrays.is_counted_where_it_is", lambda array: not isinstance(array, np.ndarray))
-    module, tree = torch.nn.Linear(3, 2), {"kernel": jnp.ones((2, 2), jnp.bfloat16)}
-    assert all(isinstance(array, torch.Tensor) for _, array in named_arrays(module))
-    assert all(isinstance(array, jax.Array) for _, array in named_arrays(tree))
-    counted = count_weights((array for _, array in named_arrays([module, tree])), [0.5])
-    assert counted.total == 12
-
-
-def test_on_the_host_nothing_is_counted_elsewhere() -> None:
-    held = [torch.ones(2), jnp.ones(2), np.ones(2), np.ones(2, ml_dtypes.bfloat16)]
-    assert all(isinstance(array, np.ndarray) for _, array in named_arrays(held))
-
-
 def test_what_is_held_twice_counts_once() -> None:
-    shared = torch.nn.Linear(4, 4)
-    tied = torch.nn.Linear(4, 4)
-    tied.weight = shared.weight
-    tree = {"a": {"kernel": ONE}, "b": [ONE, (ONE,)]}
-    assert count_weights((array for _, array in named_arrays([shared, tied])), [0.0]).total == 16 + 4 + 4
-    both = torch.nn.ModuleList([shared, tied])
-    assert count_weights((array for _, array in named_arrays(both.state_dict())), [0.0]).total == 16 + 4 + 4
-    assert count_weights((array for _, array in named_arrays(tree)), [0.0]).total == 6
-    assert count_weights((array for _, array in named_arrays({"a": 1.0, "b": 1.0})), [0.0]).total == 2
+    assert number_counted({"a": {"kernel": ONE}, "b": [ONE, (ONE,)]}) == 6
+    assert number_counted({"a": 1.0, "b": 1.0}) == 2
     made = (np.full(2, place) for place in range(5))  # each may be where the one before was
-    assert count_weights((array for _, array in named_arrays(made)), [0.0]).total == 10
+    assert number_counted(made) == 10
 
 
 class Spread:
@@ -250,6 +153,6 @@ class Spread:
 
 
 def test_an_array_in_several_processes_is_counted_where_each_has_all_of_it() -> None:
-    assert count_weights((array for _, array in named_arrays(Spread(replicated=True))), [0.0]).total == 6
+    assert number_counted(Spread(replicated=True)) == 6
     with pytest.raises(MetricError, match="spread over several processes"):
         list(named_arrays([Spread(replicated=False)]))

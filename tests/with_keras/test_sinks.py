@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 import gangplank
 from reading import samples
 from servers import Server, free_port, get
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # what backends warn of while they are imported is theirs
-    import keras
 
 
 @pytest.fixture
