@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from gangplank.core import process
 from gangplank.core.delivery import Destinations
 from servers import Server, pushgateway
+from tested import record
 
 # A slow example is a busy machine, not a fault.
 hypothesis.settings.register_profile("gangplank", deadline=None)
@@ -38,7 +40,12 @@ def nothing_left_undelivered() -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in one last line what was not tested for want of a server."""
+    """Say in one last line what was not tested for want of a server, and leave a record where `RECORD` names a file."""
+    if path := os.environ.get("RECORD"):
+        stats = terminalreporter.stats
+        record(
+            Path(path), {outcome: len(stats.get(outcome, ())) for outcome in ("passed", "skipped", "failed", "error")}
+        )
     reasons = Counter(
         str(report.longrepr[2]).removeprefix("Skipped: ")
         for report in terminalreporter.getreports("skipped")

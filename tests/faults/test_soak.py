@@ -13,7 +13,6 @@ from servers import find
 SOAK = Path(__file__).resolve().parents[2] / "benchmarks" / "soak.py"
 
 
-@pytest.mark.alongside
 @pytest.mark.timeout(240)
 def test_a_minute_of_chaos_hurts_no_training() -> None:
     find("prometheus-pushgateway", "pushgateway")

@@ -53,7 +53,7 @@ def choose_backend() -> None:
     missing = [name for name in ("keras", "rich", "sklearn") if not importlib.util.find_spec(name)]
     if missing or not found:
         what = ", ".join(missing) or f"the backend {chosen}"
-        extra = chosen if chosen in BACKENDS else BACKENDS[0]
+        extra = chosen if chosen in BACKENDS else (found or BACKENDS)[0]
         raise gangplank.MissingExtraError(f"the demo lacks {what}", extra, "demo")
     os.environ["KERAS_BACKEND"] = found[0]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow tells of every device it does not find

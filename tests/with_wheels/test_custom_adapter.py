@@ -3,66 +3,23 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 import subprocess
-import sys
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import strangers
+from environments import Environment
 from reading import samples, value
 from servers import Server
 
-pytestmark = pytest.mark.alongside
-
-ROOT = Path(__file__).resolve().parent.parent
-EXAMPLE = ROOT / "examples" / "custom_adapter"
-PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
-
-
-def done(*command: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run what must succeed; what this process imports from is nothing to it."""
-    env = {name: text for name, text in os.environ.items() if not name.startswith(("PYTHON", "GANGPLANK_"))}
-    ended = subprocess.run(
-        command, env={**env, **variables}, cwd=EXAMPLE, capture_output=True, text=True, timeout=280, check=False
-    )
-    assert ended.returncode == 0, f"{command}\n{ended.stdout}\n{ended.stderr}"
-    return ended
-
-
-@dataclass
-class Environment:
-    """A virtual environment that sees nothing but what is installed into it."""
-
-    folder: Path
-
-    def __post_init__(self) -> None:
-        done(sys.executable, "-m", "venv", "--without-pip", self.folder)
-        self.python = self.folder / "bin" / "python"
-
-    def install(self, *what: str | Path) -> None:
-        constraints = ("--constraint", ROOT / "constraints.txt")
-        done(*PIP, "--python", self.python, "install", "--quiet", *constraints, *what)
-
-    def run(self, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-        return done(self.python, *arguments, PYTHONDONTWRITEBYTECODE="1", **variables)
-
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheels")
-    done(*PIP, "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT, EXAMPLE)
-    assert sorted(wheel.name.split("-")[0] for wheel in folder.iterdir()) == ["gangplank", "gangplank_lightgbm"]
-    return folder
-
-
-@pytest.fixture(scope="module")
-def environment(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def environment(wheels: Path, make_environment: Callable[[], Environment]) -> Environment:
     """The adapter, with what `pip install 'gangplank-lightgbm[dev]'` brings along."""
-    made = Environment(tmp_path_factory.mktemp("environment"))
+    made = make_environment()
     [adapter] = wheels.glob("gangplank_lightgbm-*")
     made.install("--find-links", wheels, f"gangplank-lightgbm[dev] @ {adapter.as_uri()}")
     return made
@@ -87,18 +44,6 @@ def shows(gateway: Server, reported: dict[str, dict[str, float]]) -> None:
         assert value(gateway, f"gangplank_train_{metric}") == reported["training"][metric]
         assert value(gateway, f"gangplank_train_val_{metric}") == reported["validation"][metric]
     assert value(gateway, "gangplank_run_state", state="finished") == 1
-
-
-def test_three_dependencies_are_enough_to_be_told_what_is_missing(wheels: Path, tmp_path: Path) -> None:
-    bare = Environment(tmp_path / "bare")
-    [core] = wheels.glob("gangplank-*")
-    bare.install(core)
-    installed = {folder.name.split("-")[0] for folder in tmp_path.glob("bare/lib/*/site-packages/*.dist-info")}
-    assert installed == {"gangplank", "numpy", "pluggy", "prometheus_client"}
-    assert bare.run("-Werror", "-c", "import gangplank").stderr == ""
-    said = bare.run("-m", "gangplank", "adapters").stdout
-    [keras] = [line for line in said.splitlines() if line.startswith("keras ")]
-    assert "not available: keras is not installed: pip install 'gangplank[tensorflow]' (or [jax], or [torch])" in keras
 
 
 def test_the_gateway_holds_what_lightgbm_reported(environment: Environment, gateway: Server) -> None:

@@ -1,0 +1,77 @@
+"""What the tests have been run with: each process of theirs leaves a record, of which docs/tested.md is made."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import json
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from servers import PATH
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORDS, PAGE = ROOT / "build" / "tested", ROOT / "docs" / "tested.md"
+CORE = ("numpy", "pluggy", "prometheus_client")
+FRAMEWORKS = ("keras", "tensorflow", "jax", "torch", "lightning")
+PROGRAMS = ("prometheus", "prometheus-pushgateway", "prometheus-node-exporter")
+BEGIN, END = "<!-- tested -->\n", "<!-- /tested -->\n"
+
+
+def record(path: Path, outcomes: Mapping[str, int]) -> None:
+    """Write down what this process has tested with; a framework counts where it has been imported."""
+    imported = [name for name in FRAMEWORKS if name in sys.modules]
+    found = {
+        "tests": path.stem.partition("-")[2],
+        "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in (*CORE, *imported)},
+        "servers": {name.removeprefix("prometheus-"): _version(name) for name in PROGRAMS if _version(name)},
+        "outcomes": dict(outcomes),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=1))
+
+
+def _version(program: str) -> str:
+    place = shutil.which(program, path=PATH)
+    if place is None:
+        return ""
+    said = subprocess.run([place, "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"version (\d+\.\d+\.\d+)", said.stdout + said.stderr)
+    return found[1] if found else ""
+
+
+def table(records: list[dict[str, Any]]) -> str:
+    """Return the records as a table, a line each.
+
+    Raises:
+        ValueError: tests of one have failed.
+    """
+    if failed := [one["tests"] for one in records if one["outcomes"].get("failed") or one["outcomes"].get("error")]:
+        raise ValueError(f"tests have failed: {', '.join(failed)}")
+    lines = ["| tests | Python | packages | servers | passed | skipped |", "|---|---|---|---|--:|--:|"]
+    for one in sorted(records, key=lambda one: (one["tests"], [int(part) for part in one["python"].split(".")])):
+        packages, servers = (_listed(one[what]) for what in ("packages", "servers"))
+        passed, skipped = (one["outcomes"].get(outcome, 0) for outcome in ("passed", "skipped"))
+        lines.append(f"| {one['tests']} | {one['python']} | {packages} | {servers} | {passed:,} | {skipped} |")
+    systems = sorted({one["system"] for one in records})
+    return "\n".join([*lines, "", f"{', '.join(systems)}, {max(one['date'] for one in records)}.", ""])
+
+
+def _listed(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+if __name__ == "__main__":
+    found = table([json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json"))])
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}{found}{END}{rest.partition(END)[2]}")
+    print(found)  # noqa: T201  CI shows it

@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+from loop_example import LoopExample
+
+
+class TestJAXLoop(LoopExample):
+    folder = "jax_loop"
+    heading = "A JAX loop"
+    weights = 64 * 128 + 128 + 128 * 10 + 10
