@@ -12,6 +12,8 @@ from prometheus_client.utils import floatToGoString
 
 from gangplank.core.histogram import WeightCounts
 
+# Of the text format; prometheus_client has a constant for it from 0.23 on only.
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 WEIGHTS = "Trainable weights that are finite, as they are now."
 NONFINITE = "Trainable weights that are NaN or infinite."
 # Families or histograms that are written in one go, in a millisecond; then another thread may have its turn, such as

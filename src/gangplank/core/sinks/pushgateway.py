@@ -8,11 +8,10 @@ import urllib.error
 from http import HTTPStatus
 from urllib.parse import quote
 
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-
 from gangplank.core.address import parse
 from gangplank.core.credentials import Access, Credentials, access_to, is_exposed
 from gangplank.core.errors import ConfigurationError, DeliveryError, FailureReason
+from gangplank.core.exposition import CONTENT_TYPE
 from gangplank.core.page import Page
 from gangplank.core.report import shown
 from gangplank.core.settings import Handler
@@ -72,7 +71,7 @@ class Pushgateway:
                     url=f"{self._address}{path}",
                     method="PUT",
                     timeout=timeout,
-                    headers=[("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)],
+                    headers=[("Content-Type", CONTENT_TYPE)],
                     data=body,
                 )()
             else:
@@ -84,7 +83,7 @@ class Pushgateway:
             raise self._failure(error, timeout) from error
 
     def _put(self, path: str, body: bytes, timeout: float) -> None:
-        headers = {"Content-Type": CONTENT_TYPE_PLAIN_0_0_4, **self._access.headers()}
+        headers = {"Content-Type": CONTENT_TYPE, **self._access.headers()}
         status, answer = transport.request(
             "PUT",
             self._address,

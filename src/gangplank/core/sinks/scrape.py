@@ -12,10 +12,10 @@ import weakref
 from typing import Any
 
 from prometheus_client import generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from gangplank.core.address import host_and_port
 from gangplank.core.errors import DeliveryError
+from gangplank.core.exposition import CONTENT_TYPE
 from gangplank.core.page import Page
 from gangplank.core.report import log
 from gangplank.core.sinks.together import Together
@@ -122,7 +122,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         page = generate_latest(self.server.pages)
         self.send_response(http.HTTPStatus.OK)
-        self.send_header("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)
+        self.send_header("Content-Type", CONTENT_TYPE)
         self.send_header("Content-Length", str(len(page)))
         self.end_headers()
         if self.command != "HEAD":

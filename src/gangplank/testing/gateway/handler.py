@@ -6,6 +6,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 
+from gangplank.core.exposition import CONTENT_TYPE
 from gangplank.testing.gateway.body import BodyError, read_body, unpacked
 from gangplank.testing.gateway.exposition import MalformedError, parse
 from gangplank.testing.gateway.grouping import BadAddressError, cleaned, decoded, grouping_key, is_group, quoted
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from gangplank.testing.gateway.server import Listener
 
 PLAIN = "text/plain; charset=utf-8"
-EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 PROTOBUF = "application/vnd.google.protobuf"
 WELCOME = """\
 This is gangplank's embedded gateway: a Prometheus Pushgateway for laptops and tests.
@@ -82,7 +82,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.command != "GET":
             self._other_method("GET, OPTIONS")
         elif path == "/metrics":
-            self._answer(HTTPStatus.OK, self.server.store.page(), {"Content-Type": EXPOSITION})
+            self._answer(HTTPStatus.OK, self.server.store.page(), {"Content-Type": CONTENT_TYPE})
         else:
             self._answer(HTTPStatus.OK, WELCOME if path == "/" else "OK")
 
