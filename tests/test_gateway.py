@@ -591,6 +591,17 @@ def test_does_not_share_a_port() -> None:
         Gateway(gateway.address).start()
 
 
+def test_answers_when_no_thread_can_start_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    with Gateway() as gateway:
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        assert (
+            talk(gateway.address, b"PUT /metrics/job/a HTTP/1.0\r\nContent-Length: 4\r\n\r\nm 1\n").split()[1] == b"200"
+        )
+
+
 def command(*arguments: str) -> subprocess.Popen[str]:
     """Start the verb as the command line does."""
     script = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import socket
 import socketserver
@@ -91,7 +92,7 @@ class Gateway:
 class Listener(socketserver.ThreadingTCPServer):
     """The listening socket, and the connections that are open; a TCP server, for an HTTP one looks up its own name."""
 
-    allow_reuse_address = True
+    allow_reuse_address = os.name == "posix"  # on Windows, two could listen on one port
     daemon_threads = True
     request_queue_size = 128
 
@@ -106,7 +107,10 @@ class Listener(socketserver.ThreadingTCPServer):
         """Answer one connection on a thread of its own."""
         thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         self._open[request] = thread
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter shuts down, and starts no thread any more
+            self.process_request_thread(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
         """Close one connection."""
