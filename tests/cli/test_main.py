@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pytest
 
 from gangplank import GangplankError
 from gangplank.cli import main, plugins
+from gangplank.testing.gateway import Gateway
+from verbs import put, run_page
 
 VERBS = ["adapters", "delete", "demo", "doctor", "gateway", "plugins", "prune", "show"]
 DOCUMENT = Path(__file__).parents[2] / "docs" / "command-line.md"
@@ -56,3 +59,16 @@ def test_without_a_verb_it_makes_no_sense(capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit) as ended:
         main([])
     assert ended.value.code == 2
+
+
+def test_what_an_encoding_lacks_is_replaced() -> None:
+    with Gateway() as gateway:
+        put(gateway.address, run_page(), job="数字", phase="train")
+        done = subprocess.run(
+            [sys.executable, "-m", "gangplank", "show", gateway.address],
+            env={**os.environ, "PYTHONIOENCODING": "cp1252"},  # as on Windows, to a file
+            capture_output=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"job='??'" in done.stdout

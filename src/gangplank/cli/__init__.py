@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 
@@ -18,6 +19,8 @@ _INTERRUPTED = 130  # as a shell has it
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb; returns the exit code: 0 for success, 1 for failure, 2 for a command line that makes no sense."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # Windows writes to a file in a code page that lacks most characters
     parser = argparse.ArgumentParser(
         prog="gangplank",
         description="Training runs in Prometheus.",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import time
 
 from gangplank.testing.gateway import Gateway
 
-STOP = {signal.SIGINT, signal.SIGTERM}
+STOP = (signal.SIGINT, signal.SIGTERM)
+_POLL = 0.1  # seconds
 WELCOME = """\
 Gateway listening; what is pushed to it is at {url}/metrics
 It is in memory, for laptops and tests: when it stops, it forgets everything.
@@ -38,15 +40,17 @@ def run(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"gangplank gateway: {error}", file=sys.stderr)
         return 2
-    # Blocked before any thread starts, so that each of them inherits it and the signal waits for sigwait.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
+    stopped: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: stopped.append(number)) for number in STOP}
     try:
         with gateway:
             print(WELCOME.format(url=gateway.url), flush=True)
-            signal.sigwait(STOP)
+            while not stopped:
+                time.sleep(_POLL)  # Windows cannot wait for a signal
     except OSError as error:
         print(f"gangplank gateway: cannot listen on {arguments.listen!r}: {error.strerror}", file=sys.stderr)
         return 1
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0

@@ -50,8 +50,8 @@ def known_info() -> dict[str, str]:
 def _owner() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return str(os.getuid())
+    except (ImportError, KeyError, OSError):  # a container's user without a name, or Windows
+        return str(os.getuid()) if hasattr(os, "getuid") else ""
 
 
 def _script_folder() -> Path:

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 import weakref
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -50,6 +51,12 @@ class _State:
 this = _State()
 
 
+def after_fork(renew: Callable[[], None]) -> None:
+    """Have a function called in each forked child; Windows has none."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=renew)
+
+
 def _end() -> None:
     """Close the runs that nobody has closed, and try once more to send what has not arrived.
 
@@ -81,4 +88,4 @@ def _forked() -> None:
 
 
 atexit.register(_end)
-os.register_at_fork(after_in_child=_forked)
+after_fork(_forked)

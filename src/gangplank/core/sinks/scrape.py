@@ -13,6 +13,7 @@ from typing import Any
 
 from prometheus_client import generate_latest
 
+from gangplank.core import process
 from gangplank.core.address import host_and_port
 from gangplank.core.errors import DeliveryError
 from gangplank.core.exposition import CONTENT_TYPE
@@ -99,6 +100,7 @@ class _Server(http.server.ThreadingHTTPServer):
     """Answers each client on a thread of its own; what becomes of a client is no news to a training."""
 
     allow_reuse_port = False  # newer Pythons would share it with another process, unasked
+    allow_reuse_address = os.name == "posix"  # Windows would share it as well
     request_queue_size = 128  # of five, the next client waits a second
 
     def __init__(self, at: tuple[str, int], pages: Together) -> None:
@@ -147,4 +149,4 @@ def _forked() -> None:
 
 
 _endpoints: dict[tuple[str, int], _Endpoint] = {}
-os.register_at_fork(after_in_child=_forked)
+process.after_fork(_forked)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -18,6 +17,11 @@ from gangplank.core.errors import ConfigurationError, DeliveryError, FailureReas
 from gangplank.core.page import Page
 from gangplank.core.sinks.together import Together
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 LIKE = "file:///absolute/path/name.prom, in the folder that node_exporter's --collector.textfile.directory names"
 
 
@@ -30,10 +34,16 @@ class Textfile:
         address: `file:///absolute/path/name.prom`.
 
     Raises:
-        ConfigurationError: it is no such address, the folder cannot be written, or the file is somebody else's.
+        ConfigurationError: it is no such address, the folder cannot be written, the file is somebody else's, or the
+            system (Windows) cannot lock it.
     """
 
     def __init__(self, address: str) -> None:
+        if fcntl is None:
+            raise ConfigurationError(
+                f"{shown(address)!r}: this system cannot lock files, and processes that write to one would lose each "
+                "other's metrics: push to a gateway (host:port), or have Prometheus scrape this one (scrape://host:port)"
+            )
         self._path = _path(address)
         if self._path.suffix != ".prom":
             raise ConfigurationError(
