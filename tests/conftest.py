@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,11 @@ from tested import record
 # A slow example is a busy machine, not a fault.
 hypothesis.settings.register_profile("gangplank", deadline=None)
 hypothesis.settings.load_profile("gangplank")
+
+
+# `nohup` and background jobs ignore Ctrl-C, and what a test starts would inherit that; a handler it does not inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
