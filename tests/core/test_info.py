@@ -42,6 +42,15 @@ def test_the_commit_is_read_from_git_itself(tmp_path: Path, files: dict[str, str
     assert info._git_commit(tmp_path / "inside") == commit  # noqa: SLF001
 
 
+def test_the_commit_is_that_of_the_script(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text("import gangplank.core.info as i; print(i.known_info()['git_commit'])")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "HEAD").write_text(f"{COMMIT}\n")
+    done = subprocess.run([sys.executable, str(script)], cwd="/", capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (f"{COMMIT}\n", "")
+
+
 def test_an_environment_that_is_no_utf_8_and_a_folder_that_is_gone_are_no_problem(tmp_path: Path) -> None:
     program = "import os, gangplank.core.info as i; os.rmdir(os.getcwd()); print(ascii(i.known_info()['owner']))"
     gone = tmp_path / "gone"

@@ -258,7 +258,7 @@ def test_users_keys_and_info_are_shown_and_the_known_is_known(gateway: Server) -
     labels = next(samples(gateway.metrics(), "gangplank_run_info", team="vision", shard="3")).labels
     assert labels["owner"] == "me"
     assert labels["dataset"] == 'a"\n\\'
-    assert {"host", "gangplank_version", "python_version", "git_commit"} <= labels.keys()
+    assert {"host", "gangplank_version", "python_version"} <= labels.keys()
     assert value(gateway, "gangplank_train_loss", team="vision", shard="3") == 1
 
 

@@ -175,9 +175,10 @@ def test_two_hundred_forks_under_load_hang_nowhere(gateway: Server) -> None:
     assert value(gateway, "gangplank_run_state", job="parent", state="finished") == 1
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_forked_child_may_train_by_itself_and_its_exit_ends_nothing_of_its_parents(gateway: Server) -> None:
     forks = """
+    import warnings
+    warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)  # of Python 3.12 and later
     child = os.fork()
     if child == 0:
         with run.phase("test") as test:

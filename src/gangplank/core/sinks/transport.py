@@ -60,8 +60,16 @@ def request(
             connection.wire.hang_up()
 
 
+class _Response(http.client.HTTPResponse):
+    """An answer that can be closed where making it has failed: Python 3.13 prints what goes wrong then."""
+
+    fp = None  # type: ignore[assignment]
+
+
 class _Connection(http.client.HTTPConnection):
     """A connection whose every step has what is left of the deadline."""
+
+    response_class = _Response
 
     def __init__(self, address: Address, deadline: float, tls: ssl.SSLContext | None) -> None:
         super().__init__(address.host, address.port)
