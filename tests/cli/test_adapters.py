@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gangplank.cli import adapters, main
@@ -120,11 +121,12 @@ def test_a_framework_that_breaks_at_import_breaks_nothing(
 
 
 @pytest.mark.parametrize(
-    ("module", "version"), [("sklearn", r"1\..*"), ("numpy.linalg", r"2\..*"), ("json", ""), ("", ""), ("no such", "")]
+    ("module", "version"),
+    [("_pytest", pytest.__version__), ("numpy.linalg", np.__version__), ("json", ""), ("", ""), ("no such", "")],
 )
 def test_the_version_of_a_module_is_its_distributions(module: str, version: str) -> None:
-    assert re.fullmatch(version, adapters.version_of(module))
-    assert adapters.is_installed(module) == (module in ("sklearn", "numpy.linalg", "json"))
+    assert adapters.version_of(module) == version
+    assert adapters.is_installed(module) == (module in ("_pytest", "numpy.linalg", "json"))
 
 
 def test_those_of_plugins_are_listed_by_name(tmp_path: Path) -> None:
