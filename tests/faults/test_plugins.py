@@ -369,6 +369,16 @@ def test_what_is_no_fact_is_reported_once_by_name_and_hurts_nobody(
     assert labels["team"] == "vision"
 
 
+def test_what_a_plugin_says_as_the_process_ends_is_sent(gateway: Server, tmp_path: Path) -> None:
+    knows(tmp_path, "asked", "import time; time.sleep(0.15); return {'queue': 'gpu'}")
+    plugins_are_waited_for_last = """
+from gangplank.core import observers, process
+process.this.senders = sorted(process.this.senders, key=lambda sender: isinstance(sender, observers.Observers))
+"""
+    python(tmp_path, RUNS.format(address=gateway.address, options={}) + plugins_are_waited_for_last)
+    assert info_of(gateway)["queue"] == "gpu"
+
+
 def test_what_the_user_says_stays_and_then_what_earlier_names_say(gateway: Server, tmp_path: Path) -> None:
     for name in ("b", "a", "c"):
         knows(tmp_path, name, f"return {{'queue': {name!r}, 'owned': {name!r}, 'of_{name}': 'x'}}")
