@@ -61,7 +61,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if missing:
         what = "; ".join(f"{count} {reason}" for reason, count in sorted(missing.items()))
         terminalreporter.write_line(
-            f"{sum(missing.values())} tests skipped ({what}): install Debian's prometheus, prometheus-pushgateway and "
-            "prometheus-node-exporter",
+            f"{sum(missing.values())} tests skipped ({what}): tests/install-servers gets them from Debian's packages "
+            "where there is apt-get",
             yellow=True,
         )
