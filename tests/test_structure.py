@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -101,6 +102,26 @@ def test_importing_imports_no_more_than_it_needs(statement: str, unwanted: set[s
     program = f"import sys; {statement}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert unwanted.isdisjoint(loaded)
+
+
+def test_no_query_names_a_bucket() -> None:
+    root = Path(__file__).parent.parent
+    texts = [
+        path
+        for folder in ("src", "docs", "examples", "benchmarks")
+        for path in (root / folder).rglob("*")
+        if path.suffix in {".ipynb", ".json", ".md", ".py", ".sh", ".yaml", ".yml"}
+    ]
+    # Prometheus 2 and 3 spell whole numbers differently; all spell infinity alike.
+    named = re.compile(r"""\ble\s*(?:=~?|![=~])\s*\\?["'](?!\+Inf)""")
+    found = {path: named.findall(path.read_text()) for path in (root / "README.md", *texts)}
+    assert len(found) > 100
+    assert {path: queries for path, queries in found.items() if queries} == {}
+    assert named.findall('x_bucket{le="0.5"} x_bucket{job="a", le!~"1|2"} "x_bucket{le=\\"0\\"}"') == [
+        'le="',
+        'le!~"',
+        'le=\\"',
+    ]
 
 
 def test_the_public_names_are_these() -> None:

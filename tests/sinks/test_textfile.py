@@ -92,12 +92,11 @@ def test_node_exporter_shows_what_was_recorded(folder: Path, tmp_path: Path) -> 
     identity = {"job": "digits", "team": "vision", "run": "mine"}
 
     def series(page: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-        """Return what a page has of ours; other programs write the bound 0.0 as 0."""
+        """Return what a page has of ours."""
         found = {}
         for family in text_string_to_metric_families(page):
             for sample in family.samples:
-                bound = {"le": str(float(sample.labels["le"]))} if "le" in sample.labels else {}
-                found[sample.name, frozenset((sample.labels | bound).items())] = sample.value
+                found[sample.name, frozenset(sample.labels.items())] = sample.value
         return {(name, labels): value for (name, labels), value in found.items() if name.startswith("gangplank_")}
 
     assert series(page) == pytest.approx(series(written), rel=0, abs=0, nan_ok=True)

@@ -60,7 +60,7 @@ def edges_of(buckets: Iterable[float] | str) -> tuple[float, ...]:
             raise ConfigurationError(
                 f"histogram_buckets holds {edge!r}: edges are finite numbers (the +Inf bucket is always added)"
             )
-        edges.append(number + 0.0)  # -0.0 becomes 0.0: both are le="0"
+        edges.append(number + 0.0)  # -0.0 becomes 0.0: they are one bucket
     for lower, upper in itertools.pairwise(edges):
         if lower >= upper:
             raise ConfigurationError(f"histogram_buckets must increase strictly: {lower} comes before {upper}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from itertools import chain
 
 from prometheus_client import Metric
@@ -21,6 +23,8 @@ NONFINITE = "Trainable weights that are NaN or infinite."
 _AT_ONCE = 50
 # From here on prometheus_client writes an exponent.
 _LARGE = 1_000_000
+# Outside of these, Go does.
+_LARGEST_PLAIN_EXPONENT, _SMALLEST_PLAIN_EXPONENT = 5, -4
 
 
 def in_turns(families: Iterable[Metric]) -> Iterator[Metric]:
@@ -54,7 +58,7 @@ def tensors_text(name: str, labels: Mapping[str, str], by_tensor: Mapping[str, W
             template % tuple(chain.from_iterable((shown, count if small else _whole(count)) for count in counts))
         )
         own = both % shown
-        piece.append(f"{name}_sum{own} {go(counted.sum)}\n{name}_count{own} {_whole(counted.total)}\n")
+        piece.append(f"{name}_sum{own} {_value(counted.sum)}\n{name}_count{own} {_whole(counted.total)}\n")
         nonfinite.append(f"{name}_nonfinite{own} {_whole(counted.nonfinite)}\n")
         if place % _AT_ONCE == 0:
             yield "".join(piece).encode()
@@ -77,18 +81,36 @@ def _both(labels: Mapping[str, str]) -> str:
 
 @functools.lru_cache(maxsize=8)
 def upper_bounds(edges: tuple[float, ...]) -> tuple[str, ...]:
-    """Return the `le` labels of a histogram's buckets."""
+    """Return the `le` labels of a histogram's buckets, spelled as a Pushgateway spells them.
+
+    Prometheus 2 stores `le` as it finds it: spelled otherwise, a bucket would be another series by each destination.
+    """
     return *map(go, edges), "+Inf"
 
 
 def go(number: float) -> str:
-    """Return a number as Prometheus writes it."""
+    """Return a number as programs in Go write it, shortest first: `1`, `1e+06`, `1e-05`, `+Inf`; minus zero is `0`."""
+    if math.isnan(number):
+        return "NaN"
+    if math.isinf(number):
+        return "+Inf" if number > 0 else "-Inf"
+    if number == 0:
+        return "0"
+    shortest = Decimal(repr(float(number))).normalize()
+    exponent = shortest.adjusted()
+    if _SMALLEST_PLAIN_EXPONENT <= exponent <= _LARGEST_PLAIN_EXPONENT:
+        return f"{shortest:f}"
+    return f"{shortest.scaleb(-exponent):f}e{exponent:+03d}"
+
+
+def _value(number: float) -> str:
+    """Return the value of a sample as prometheus_client writes it."""
     text: str = floatToGoString(number)  # type: ignore[no-untyped-call]
     return text
 
 
 def _whole(count: int) -> str:
-    return f"{count}.0" if count < _LARGE else go(float(count))
+    return f"{count}.0" if count < _LARGE else _value(float(count))
 
 
 def _escaped(value: str) -> str:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 
+from gangplank.core.exposition import go
 from gangplank.testing.gateway.exposition import BOUND_LABELS, Metric
 
 Labels = tuple[tuple[str, str], ...]  # pairs sorted by name
-
-LARGEST_PLAIN_EXPONENT = 5
-SMALLEST_PLAIN_EXPONENT = -4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +47,14 @@ def lines_of(name: str, kind: str, labels: Labels, metric: Metric) -> str:
         points = [(bound, _whole(value)) for bound, value in points]
         if all(bound != math.inf for bound, _ in points):
             points.append((math.inf, _whole(metric.count)))
-    bounds = [_line(name + suffix, (*labels, (BOUND_LABELS[kind], _number(bound))), value) for bound, value in points]
+    bounds = [_line(name + suffix, (*labels, (BOUND_LABELS[kind], go(bound))), value) for bound, value in points]
     totals = [_line(name + "_sum", labels, metric.sum), _line(name + "_count", labels, _whole(metric.count))]
     return "".join(bounds + totals)
 
 
 def _line(name: str, labels: Labels, value: float) -> str:
     pairs = ",".join(f'{label}="{_escaped(text, quote=True)}"' for label, text in labels)
-    return f"{name}{{{pairs}}} {_number(value)}\n"
+    return f"{name}{{{pairs}}} {go(value)}\n"
 
 
 def _escaped(text: str, *, quote: bool = False) -> str:
@@ -68,18 +65,3 @@ def _escaped(text: str, *, quote: bool = False) -> str:
 def _whole(count: float) -> float:
     """Return a count as it comes out of Go's uint64, on the amd64 machines where the real gateway was measured."""
     return float(int(count) % 2**64 if -(2**63) <= count < 2**64 else 2**63)
-
-
-def _number(value: float) -> str:
-    """Return a number as Go's shortest %g: `1`, `1e+06`, `1e-05`, `+Inf`; minus zero is `0`."""
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    if value == 0:
-        return "0"
-    shortest = Decimal(repr(float(value))).normalize()
-    exponent = shortest.adjusted()
-    if SMALLEST_PLAIN_EXPONENT <= exponent <= LARGEST_PLAIN_EXPONENT:
-        return f"{shortest:f}"
-    return f"{shortest.scaleb(-exponent):f}e{exponent:+03d}"
