@@ -236,7 +236,7 @@ def test_a_start_that_is_interrupted_stops_what_it_started(stack: Stack) -> None
 
 def command_line(pid: int) -> str:
     """Return how a process was started; nothing once it has ended."""
-    ps = [find("ps"), "-ww", "-o", "args=", "-p", str(pid)]
+    ps = [find("ps", generation="old"), "-ww", "-o", "args=", "-p", str(pid)]
     return subprocess.run(ps, capture_output=True, text=True, check=False).stdout
 
 

@@ -114,6 +114,20 @@ def test_it_says_who_answers_and_how_fast(gateway: Server, examined: Examined) -
     assert re.fullmatch(rf"{gateway.address} is Pushgateway 1\.\S+; its page took \d+ ms", found)
 
 
+def test_it_warns_of_the_version_that_panics(tmp_path: Path, examined: Examined) -> None:
+    with pushgateway(tmp_path, generation="debian13") as real:
+        code, found = examined(real.address)
+        state, said = the(found, "gateway")
+        assert (code, state) == (0, "warning")
+        assert "is Pushgateway 1.11.0" in said
+        assert "this version panics and hangs up" in said
+        put(real.address, "# TYPE gangplank_train_doctor counter\ngangplank_train_doctor 1\n", job="careless")
+        code, found = examined(real.address)
+        assert code == 1
+        assert "which panics where it refuses a page" in the(found, "push")[1]
+        assert not left(real.address)
+
+
 def test_what_runs_of_ours_push_has_our_names(address: str, examined: Examined) -> None:
     for phase in ("train", "validate", "test", "predict"):
         with gangplank.Run(address, "digits", phase, histogram_buckets=[-0.1, 0.1], ignore_exceptions=False) as run:

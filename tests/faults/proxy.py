@@ -159,6 +159,19 @@ def answers(status: str, body: str = "", *headers: str) -> Behaviour:
     return behaviour
 
 
+def hangs_up(version: str) -> Behaviour:
+    """Return what hangs up on a push, once all of it is there, and then says that it is a gateway of this version."""
+    status = answers("200 OK", f'{{"status":"success","data":{{"build_information":{{"version":"{version}"}}}}}}')
+
+    def behaviour(peer: socket.socket, proxy: Proxy) -> None:
+        if peer.recv(4, socket.MSG_PEEK) == b"GET ":
+            status(peer, proxy)
+        else:
+            read_request(peer)
+
+    return behaviour
+
+
 def records(requests: list[bytes]) -> Behaviour:
     """Return what is a good proxy and notes down the requests, head and body."""
 

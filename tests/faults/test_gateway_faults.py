@@ -145,10 +145,24 @@ def is_down(gateway: Server, proxy: Proxy, stack: contextlib.ExitStack, folder: 
     return fault
 
 
-def rejects(gateway: Server, proxy: Proxy, stack: contextlib.ExitStack, folder: Path) -> Fault:
+PANICS = r"hung up: it is a Pushgateway 1\.11\.0, which panics where it refuses a page"
+
+
+def rejects(
+    gateway: Server,
+    proxy: Proxy,
+    stack: contextlib.ExitStack,
+    folder: Path,
+    said: str = r"answered 400: .*gangplank_train_metric_0",
+) -> Fault:
     put(gateway, "other", "# TYPE gangplank_train_metric_0 counter\ngangplank_train_metric_0 1\n")
     heal = functools.partial(put, gateway, "other", "unrelated 1\n")
-    return Fault(gateway.address, heal, "rejected", r"answered 400: .*gangplank_train_metric_0", gateway)
+    return Fault(gateway.address, heal, "rejected", said, gateway)
+
+
+def panics(gateway: Server, proxy: Proxy, stack: contextlib.ExitStack, folder: Path) -> Fault:
+    """It refuses the page, and is Debian 13's."""
+    return rejects(stack.enter_context(pushgateway(folder, generation="debian13")), proxy, stack, folder, PANICS)
 
 
 def behind(behaviour: proxies.Behaviour, reason: str, said: str) -> Callable[..., Fault]:
@@ -212,6 +226,9 @@ FAULTS = {
     "resets the request": behind(proxies.resets_the_request, "unreachable", "is out of reach: .*reset"),
     "resets the answer": behind(proxies.resets_the_answer, "unreachable", "is out of reach: .*reset"),
     "has no name": has_no_name,
+    "panics": panics,
+    "panics, as a stand-in": behind(proxies.hangs_up("1.11.0"), "rejected", PANICS),
+    "hangs up": behind(proxies.hangs_up("1.11.2"), "unreachable", "is out of reach: .*without response"),
 }
 
 
@@ -358,6 +375,39 @@ def test_an_old_page_that_arrives_late_does_not_stay(gateway: Server, proxy: Pro
         assert there.recv(65536).startswith(b"HTTP/1.1 200")
     eventually(lambda: value(gateway, "gangplank_run_state", state="finished") == 1)
     assert value(gateway, "gangplank_train_loss") == 0.25
+
+
+# Row 24: only a 1.11.0 that still answers has panicked
+
+
+@pytest.mark.parametrize("then", [proxies.resets_the_request, proxies.is_silent, proxies.answers("200 OK", "1.11.0")])
+def test_a_gateway_that_hangs_up_and_says_no_version_is_out_of_reach(proxy: Proxy, then: proxies.Behaviour) -> None:
+    def hangs_up_first(peer: socket.socket, proxy: Proxy) -> None:
+        proxy.behaviour = then
+        proxies.read_request(peer)
+
+    proxy.behaviour = hangs_up_first
+    run = Run(proxy.address, "digits", timeout=TIMEOUT, ignore_exceptions=False)
+    begun = time.monotonic()
+    with pytest.raises(DeliveryError, match="is out of reach: .*without response") as raised:
+        run.record(METRICS, epoch=0)
+    assert raised.value.reason == "unreachable"
+    assert time.monotonic() - begun < TIMEOUT + 0.5
+    assert len(proxy.accepted) == 2
+
+
+def test_what_is_asked_after_a_hang_up_has_the_credentials(proxy: Proxy) -> None:
+    asked: list[bytes] = []
+
+    def hangs_up(peer: socket.socket, proxy: Proxy) -> None:
+        asked.append(proxies.read_request(peer))
+
+    proxy.behaviour = hangs_up
+    run = Run(f"http://u:p@{proxy.address}/prefix", "digits", timeout=TIMEOUT, ignore_exceptions=False)
+    with pytest.raises(DeliveryError):
+        run.record(METRICS, epoch=0)
+    assert asked[1].startswith(b"GET /prefix/api/v1/status HTTP/1.1\r\n")
+    assert b"Authorization: Basic dTpw\r\n" in asked[1]
 
 
 # Row 2: what the log says

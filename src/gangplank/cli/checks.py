@@ -15,7 +15,7 @@ from gangplank.core.errors import GangplankError
 from gangplank.core.naming import PHASES
 from gangplank.core.page import RUNNING
 from gangplank.core.report import shown
-from gangplank.core.sinks.pushgateway import Pushgateway
+from gangplank.core.sinks.pushgateway import PANICS, Pushgateway
 from gangplank.core.snapshot import Group
 
 MOST_SERIES, MOST_BYTES = 100_000, 50_000_000
@@ -40,7 +40,12 @@ def is_gateway(sink: Pushgateway, client: GatewayClient, tell: Tell) -> bool:
         tell(Check("gateway", "problem", f"what listens on {client} is no Pushgateway", cure))
         return False
     took = 1000 * (answered - asked)
-    tell(Check("gateway", "ok", f"{client} is Pushgateway {shown(version[1])}; its page took {took:.0f} ms"))
+    found = f"{client} is Pushgateway {shown(version[1])}; its page took {took:.0f} ms"
+    if version[1] == PANICS:
+        found = f"{found}. Where it refuses a page, this version panics and hangs up: nobody is told why"
+        tell(Check("gateway", "warning", found, "install a newer version"))
+    else:
+        tell(Check("gateway", "ok", found))
     tell(_clock(page.clock, (asked + answered) / 2))
     for check in _page(page.text, page.now):
         tell(check)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
+import json
+import time
 import urllib.error
+from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -19,6 +23,8 @@ from gangplank.core.sinks import transport
 from gangplank.core.snapshot import Group
 
 _LONGEST_REASON = 200
+# Where it refuses a page as inconsistent, this version (Debian 13's) panics: it hangs up without an answer.
+PANICS = "1.11.0"
 
 
 class Pushgateway:
@@ -83,18 +89,37 @@ class Pushgateway:
             raise self._failure(error, timeout) from error
 
     def _put(self, path: str, body: bytes, timeout: float) -> None:
-        headers = {"Content-Type": CONTENT_TYPE, **self._access.headers()}
-        status, answer = transport.request(
-            "PUT",
+        end = time.monotonic() + timeout
+        try:
+            status, answer = self._request("PUT", path, body, {"Content-Type": CONTENT_TYPE}, timeout)
+        except http.client.RemoteDisconnected as error:
+            # A gateway that has just died answers nothing now.
+            if self._version(end - time.monotonic()) != PANICS:
+                raise
+            why = f"{self._address} hung up: it is a Pushgateway {PANICS}, which panics where it refuses a page"
+            raise DeliveryError(f"{why}; install a newer version to see the reason", "rejected") from error
+        if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+            raise self._refusal(status, answer)
+
+    def _request(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str], timeout: float
+    ) -> tuple[int, str]:
+        return transport.request(
+            method,
             self._address,
             path,
             body=body,
-            headers=headers,
+            headers={**headers, **self._access.headers()},
             timeout=timeout,
             tls=self._access.tls if self._address.scheme == "https" else None,
         )
-        if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-            raise self._refusal(status, answer)
+
+    def _version(self, timeout: float) -> str | None:
+        """Return the version of the gateway, or None where it does not say."""
+        with contextlib.suppress(Exception):
+            _, answer = self._request("GET", "/api/v1/status", b"", {}, timeout)
+            return str(json.loads(answer)["data"]["build_information"]["version"])
+        return None
 
     def _refusal(self, status: int, answer: str) -> DeliveryError:
         said = f": {shown(answer, _LONGEST_REASON)}" if answer.strip() else ""

@@ -45,6 +45,7 @@ def request(
 
     Raises:
         TimeoutError: the deadline passed.
+        http.client.RemoteDisconnected: the other side took the whole request and hung up without an answer.
         OSError: no connection, a broken one, or one whose certificate is not trusted.
         http.client.HTTPException: the answer is no HTTP.
     """
@@ -53,7 +54,7 @@ def request(
         connection.request(method, address.prefix + path, body, dict(headers))
         answer = connection.getresponse()
         if connection.wire is not None and connection.wire.ended:
-            raise http.client.RemoteDisconnected("the answer ends in its head")
+            raise http.client.HTTPException("the answer ends in its head")
         return answer.status, answer.read(_MOST_ANSWER).decode(errors="replace")
     finally:
         if connection.wire is not None:
