@@ -389,7 +389,7 @@ def test_a_gateway_that_hangs_up_and_says_no_version_is_out_of_reach(proxy: Prox
     proxy.behaviour = hangs_up_first
     run = Run(proxy.address, "digits", timeout=TIMEOUT, ignore_exceptions=False)
     begun = time.monotonic()
-    with pytest.raises(DeliveryError, match="is out of reach: .*without response") as raised:
+    with pytest.raises(DeliveryError, match=r"is out of reach: .*without response") as raised:
         run.record(METRICS, epoch=0)
     assert raised.value.reason == "unreachable"
     assert time.monotonic() - begun < TIMEOUT + 0.5

@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 
 BOUND_LABELS = {"summary": "quantile", "histogram": "le"}
 SUFFIXES = {"summary": ("sum", "count"), "histogram": ("sum", "count", "bucket")}
-KINDS = ("counter", "gauge", "summary", "untyped", "histogram")
+KINDS = {
+    **{kind: kind for kind in ("counter", "gauge", "summary", "untyped", "histogram")},
+    **dict.fromkeys(("gaugehistogram", "gauge_histogram"), "histogram"),
+}
 
 # Possessive (`*+`): a long line is refused in linear time.
 _BLANKS = r"[ \t]*+"
@@ -27,7 +30,7 @@ SAMPLE = re.compile(
 LABEL = re.compile(_LABEL)
 COMMENT = re.compile(rf"#{_BLANKS}(HELP|TYPE)[ \t]++(.*)")
 COMMENT_ON = re.compile(rf"({_NAME})(?:([ \t]++)(.*))?")
-HELP = re.compile(r"(?:[^\\]|\\[\\n])*+")
+HELP = re.compile(r'(?:[^\\]|\\[\\n"])*+')
 ESCAPE = re.compile(r'\\([\\n"])')
 NUMBER = re.compile(r"[+-]?(?:inf(?:inity)?|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)|nan", re.IGNORECASE)
 NOT_UTF8 = re.compile("[\udc80-\udcff]")  # what the surrogateescape handler leaves of such bytes
@@ -108,8 +111,8 @@ class _Reader:
         elif text:
             if family.kind is not None:
                 raise ValueError(f'second TYPE line for metric name "{family.name}", or TYPE reported after samples')
-            family.kind = text.replace("\\", "").lower()
-            if family.kind not in KINDS:
+            family.kind = KINDS.get(text.replace("\\", "").lower())
+            if family.kind is None:
                 raise ValueError(f'unknown metric type "{text}"')
 
     def _sample(self, line: str) -> None:
@@ -121,6 +124,8 @@ class _Reader:
         labels, bound = _labels(sample["labels"] or "", BOUND_LABELS.get(family.kind))
         metric = self._metric(family, labels)
         value = number(sample["value"])
+        if family.kind == "histogram" and suffix != "sum" and value < 0:
+            raise ValueError(f'negative count for histogram "{family.name}"')
         if suffix == "sum":
             metric.sum = value
         elif suffix == "count":

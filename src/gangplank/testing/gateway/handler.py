@@ -63,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.command not in ("PUT", "POST", "DELETE"):
             self._other_method("DELETE, OPTIONS, POST, PUT")
             return
-        if self.headers.get("Content-Encoding") == "gzip":
+        if self.headers.get("Content-Encoding", "").lower() == "gzip":
             body = unpacked(body)
         key = grouping_key(path)
         store = self.server.store

@@ -40,15 +40,15 @@ def lines_of(name: str, kind: str, labels: Labels, metric: Metric) -> str:
     """Return the lines of one series; a histogram gets its `+Inf` bucket, a sum or count that was not pushed is 0."""
     if kind not in BOUND_LABELS:
         return _line(name, labels, metric.value)
-    points = metric.points
-    suffix = ""
-    if kind == "histogram":
+    points, count, suffix = metric.points, metric.count, ""
+    if kind == "summary":
+        count = _whole(count)
+    else:
         suffix = "_bucket"
-        points = [(bound, _whole(value)) for bound, value in points]
         if all(bound != math.inf for bound, _ in points):
-            points.append((math.inf, _whole(metric.count)))
+            points = [*points, (math.inf, count)]
     bounds = [_line(name + suffix, (*labels, (BOUND_LABELS[kind], go(bound))), value) for bound, value in points]
-    totals = [_line(name + "_sum", labels, metric.sum), _line(name + "_count", labels, _whole(metric.count))]
+    totals = [_line(name + "_sum", labels, metric.sum), _line(name + "_count", labels, count)]
     return "".join(bounds + totals)
 
 
