@@ -207,7 +207,7 @@ class Prometheus(Server):
 def prometheus(
     folder: Path, target: str, *options: str, job: str = "pushgateway", honor_labels: bool = True
 ) -> Iterator[Prometheus]:
-    """Run a real Prometheus that scrapes a gateway, or whatever the target is, four times a second."""
+    """Run a real Prometheus that scrapes a gateway, or whatever the targets are (`a,b`), four times a second."""
     binary = find("prometheus")
     port = free_port()
     config = folder / "prometheus.yml"
@@ -215,7 +215,7 @@ def prometheus(
     config.write_text(
         "global: {scrape_interval: 250ms, scrape_timeout: 250ms}\n"
         "scrape_configs:\n"
-        f"- {{job_name: {job}, honor_labels: {honor}, static_configs: [{{targets: ['{target}']}}]}}\n",
+        f"- {{job_name: {job}, honor_labels: {honor}, static_configs: [{{targets: [{target}]}}]}}\n",
     )
     command = [
         binary,

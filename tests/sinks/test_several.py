@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
 import math
 import pickle
 import re
@@ -17,7 +18,7 @@ import pytest
 
 from gangplank import ConfigurationError, DeliveryError, Page, Run
 from reading import eventually, samples, value
-from servers import Server, free_port, get, pushgateway
+from servers import Server, free_port, get, prometheus, pushgateway
 
 IDENTITY = ("job", "phase", "team", "run")
 
@@ -108,6 +109,24 @@ def test_every_sink_shows_the_same_with_the_same_identity(gateway: Server, tmp_p
         (sample,) = samples(shown["file"], f"gangplank_{phase}_loss")
         expected = {"job": "digits", "phase": phase, "team": "vision", "run": its.name}
         assert sample.labels == expected
+
+
+def test_prometheus_has_the_same_buckets_from_each(gateway: Server, tmp_path: Path, runs: list[Run]) -> None:
+    port = free_port()
+    run = Run(
+        [gateway.address, f"scrape://127.0.0.1:{port}"], "digits", histogram_buckets=EDGES, ignore_exceptions=False
+    )
+    runs.append(run)
+    run.record({"loss": 0.1}, epoch=0, weights=[[-1.0, 0.0, 1.0]])
+    bounds = len(EDGES) + 1
+    with prometheus(tmp_path, f"{gateway.address},127.0.0.1:{port}") as database:
+        every = "gangplank_train_model_weights_bucket"
+        database.await_query(f"count({every}) == {2 * bounds}")
+        shared = database.query(f"count by (le) ({every}) == 2")
+        assert len(shared) == bounds
+        # So a query that names a bucket is wrong for one generation or the other.
+        version = json.loads(get(f"{database.url}/api/v1/status/buildinfo"))["data"]["version"]
+        assert ("1" if version.startswith("2.") else "1.0") in {labels["le"] for labels, _ in shared}
 
 
 def test_one_that_hangs_delays_no_other(gateway: Server, second: Server) -> None:
