@@ -105,7 +105,7 @@ def test_ci_may_lack_the_newer_generation_only(monkeypatch: pytest.MonkeyPatch, 
         monkeypatch.setenv("CI", ci)
         for generation in ("new", "debian13"):
             with pytest.raises(pytest.skip.Exception, match=rf"^needs promtool \({generation}\)$"):
-                servers.find("promtool", generation=generation)  # type: ignore[arg-type]
+                servers.find("promtool", generation=generation)
     with pytest.raises(pytest.skip.Exception, match=r"^needs promtool$"):
         servers.find("promtool", generation="old")
     monkeypatch.setenv("CI", "true")

@@ -159,8 +159,8 @@ def answers(status: str, body: str = "", *headers: str) -> Behaviour:
     return behaviour
 
 
-def hangs_up(version: str) -> Behaviour:
-    """Return what hangs up on a push, once all of it is there, and then says that it is a gateway of this version."""
+def hangs_up(version: str, answer: bytes = b"") -> Behaviour:
+    """Return what hangs up on a push, all of it read and so much answered, and then says that it is of this version."""
     status = answers("200 OK", f'{{"status":"success","data":{{"build_information":{{"version":"{version}"}}}}}}')
 
     def behaviour(peer: socket.socket, proxy: Proxy) -> None:
@@ -168,6 +168,7 @@ def hangs_up(version: str) -> Behaviour:
             status(peer, proxy)
         else:
             read_request(peer)
+            peer.sendall(answer)
 
     return behaviour
 

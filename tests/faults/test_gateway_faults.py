@@ -228,6 +228,9 @@ FAULTS = {
     "has no name": has_no_name,
     "panics": panics,
     "panics, as a stand-in": behind(proxies.hangs_up("1.11.0"), "rejected", PANICS),
+    "answers half": behind(
+        proxies.hangs_up("1.11.0", b"HTTP/1.1 200 OK\r\n"), "unreachable", "is out of reach: .*in its head"
+    ),
     "hangs up": behind(proxies.hangs_up("1.11.2"), "unreachable", "is out of reach: .*without response"),
 }
 
