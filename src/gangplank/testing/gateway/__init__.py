@@ -10,8 +10,8 @@ both, and against 1.5.1, from which it differs where the newer one does. On purp
   not UTF-8, or that differs from another only by `instance=""` (both are answered 400, and yet leave a failure time
   that breaks the page); or of their own `push_failure_time_seconds` with another type. Here each is a 400 and nothing
   else happens.
-- Names are not quoted, and there is always one: the newer one reads `{"m"} 1` as `m 1`, and takes a line without a name
-  for another sample of the line before it.
+- Quoted names, and lines without a name, are a 400. The newer one reads `{"m"} 1` as `m 1`, and takes `{x="1"} 1` for a
+  second sample of the metric in the line before it.
 - Bodies are text, plain or gzip, not Snappy: delimited protobuf is a 415. More than 64 MiB is a 413.
 - A path that is right but for letter case or a final slash is a 404; the real one redirects.
 - There is no status page, no `/api/v1`, no persistence, no TLS; on `/metrics` no family about the gateway itself but
