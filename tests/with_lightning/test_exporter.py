@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import logging
 import math
@@ -524,6 +525,7 @@ def test_the_gradient_norm_is_exported_where_it_is_asked_for(pages: Pages) -> No
 # The constructor, and where it is called.
 
 
+@pytest.mark.skipif(importlib.util.find_spec("keras") is None, reason="Keras, to compare with, is not installed")
 def test_its_constructor_is_that_of_keras_and_one_more_option() -> None:
     program = (
         "import inspect, gangplank, os; os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')\n"
