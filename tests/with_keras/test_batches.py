@@ -19,6 +19,7 @@ from gangplank.testing.gateway import Gateway
 from reading import value as value_on
 from servers import Server
 from shelf import Shelf
+from with_keras.version import BEFORE_3_7
 
 SAMPLES = 40
 
@@ -40,6 +41,13 @@ def fit(*callbacks: Any, epochs: int = 2, at_once: int = 1, data: Any = None, **
         options = {"batch_size": 4, "y": x.sum(axis=1), **options}
     model.fit(x if data is None else data, epochs=epochs, verbose=0, callbacks=list(callbacks), **options)
     return model
+
+
+def made_by(optimizer: Any, accumulated: int = 1) -> int:
+    """Return the steps that an optimizer has made."""
+    count = int(keras.ops.convert_to_numpy(optimizer.iterations))
+    # A variable counts the batches; newer versions of Keras compute the steps from it.
+    return count // accumulated if hasattr(optimizer.iterations, "assign") else count
 
 
 class Last(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -65,7 +73,7 @@ def test_the_last_batch_is_what_keras_logged(gateway: Gateway) -> None:
     assert value(gateway, "gangplank_train_batch_loss") == last.logs["loss"]
     assert value(gateway, "gangplank_train_loss") is not None
     assert value(gateway, "gangplank_run_metric_epoch", metric="batch_loss") is None
-    assert value(gateway, "gangplank_run_step") == 20 == int(model.optimizer.iterations)
+    assert value(gateway, "gangplank_run_step") == 20 == made_by(model.optimizer)
     assert value(gateway, "gangplank_run_step_duration_seconds_count") == 20
 
 
@@ -88,9 +96,11 @@ def test_data_of_unknown_length_is_counted(gateway: Gateway) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras says that the generator is at its end
         model = fit(exporter(gateway.address), epochs=1, data=batches(), shuffle=False)
-    made = int(model.optimizer.iterations)
+    # On JAX, Keras before 3.7 takes two batches to look at, and does not train on them.
+    trained_on = 5 if BEFORE_3_7 and keras.config.backend() == "jax" else 7
+    made = made_by(model.optimizer)
     assert value(gateway, "gangplank_run_step") == made
-    assert value(gateway, "gangplank_run_step_duration_seconds_count") == 7
+    assert value(gateway, "gangplank_run_step_duration_seconds_count") == trained_on
 
 
 def test_a_resumed_fit_counts_on(gateway: Gateway) -> None:
@@ -153,7 +163,7 @@ def test_batches_that_are_accumulated_are_one_step(accumulated: int, scaled: boo
     for fits in (1, 2):
         history = model.fit(x, x[:, 0], batch_size=5, epochs=3, verbose=0, callbacks=[callback]).history
         steps = [page.step for page in shelf.pages if page.step is not None]
-        assert steps[-1] == max(steps) == fits * 24 // accumulated == int(optimizer.iterations)
+        assert steps[-1] == max(steps) == fits * 24 // accumulated == made_by(optimizer, accumulated)
         assert shelf.value("gangplank_run_step_duration_seconds_count") == 24
         assert shelf.value("gangplank_train_learning_rate") == 0.125
         assert shelf.value("gangplank_train_batch_loss") == pytest.approx(history["loss"][-1])

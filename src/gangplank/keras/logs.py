@@ -1,4 +1,4 @@
-"""What Keras logs -> numbers."""
+"""What Keras logs, and its variables hold -> numbers."""
 
 from __future__ import annotations
 
@@ -27,6 +27,26 @@ def is_loss(value: float, logs: Mapping[str, Any] | None) -> bool:
     return loss is not None and math.isclose(value, loss, rel_tol=1e-6)
 
 
+def number_in(variable: Any) -> float:
+    """Return the number that a variable of Keras holds, or a tensor that was computed from some.
+
+    Keras before 3.5 cannot make a number of a variable, and no Keras of TensorFlow's distributed ones. `float` goes
+    first since it is much faster: four reads take 12, 5 and 78 us on JAX, torch and TensorFlow, and 23, 38 and 240 with
+    `convert_to_numpy`.
+    """
+    try:
+        return float(variable)
+    except TypeError:
+        return float(keras.ops.convert_to_numpy(variable))
+
+
+def is_variable(value: Any) -> bool:
+    """Return whether something is a variable; in older versions of Keras, `keras.Variable` is only some of them."""
+    return hasattr(value, "assign")
+
+
 def values_of(logs: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the logs with the values of Keras' variables in place of these."""
-    return {name: value.value if isinstance(value, keras.Variable) else value for name, value in (logs or {}).items()}
+    """Return the logs with NumPy arrays in place of variables."""
+    return {
+        name: keras.ops.convert_to_numpy(value) if is_variable(value) else value for name, value in (logs or {}).items()
+    }

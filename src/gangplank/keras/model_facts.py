@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from gangplank.keras.logs import is_variable, number_in
+
 # A float32 metric counts samples exactly up to here.
 _MOST_SAMPLES = 2**24
 
@@ -36,8 +38,12 @@ class ModelFacts:
 
     def steps(self) -> int | None:
         """Return how often the optimizer has stepped; None where it never has: others train the model, as in a GAN."""
-        iterations = getattr(self._optimizer, "iterations", None)  # computed anew, where gradients are accumulated
-        return None if iterations is None else int(iterations) or None
+        iterations = getattr(self._optimizer, "iterations", None)
+        if iterations is None:
+            return None
+        steps = int(number_in(iterations))
+        # Where gradients are accumulated, Keras computes the steps; before it did, its variable counted the batches.
+        return (steps // self._batches_per_step if is_variable(iterations) else steps) or None
 
     def position(self) -> tuple[int, int] | None:
         """Return the optimizer's steps so far, and how many batches make one; None where others train the model."""
@@ -48,11 +54,11 @@ class ModelFacts:
 
     def learning_rates(self) -> dict[str, float]:
         """Return the learning rate, or those of several optimizers by their index; of one that has stepped."""
-        return {name: float(one.learning_rate) for name, one in self._optimizers.items()}
+        return {name: number_in(one.learning_rate) for name, one in self._optimizers.items()}
 
     def samples(self) -> tuple[float, float] | None:
         """Return how many samples the epoch has seen so far, and their mean loss; None where Keras does not count."""
         if self._mean_loss is None:
             return None
-        samples = float(self._mean_loss.count)
-        return (samples, float(self._mean_loss.total) / samples) if 0 < samples < _MOST_SAMPLES else None
+        samples = number_in(self._mean_loss.count)
+        return (samples, number_in(self._mean_loss.total) / samples) if 0 < samples < _MOST_SAMPLES else None
