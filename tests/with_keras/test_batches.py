@@ -19,7 +19,7 @@ from gangplank.testing.gateway import Gateway
 from reading import value as value_on
 from servers import Server
 from shelf import Shelf
-from with_keras.version import BEFORE_3_7
+from with_keras.version import VERSION
 
 SAMPLES = 40
 
@@ -78,12 +78,22 @@ def test_the_last_batch_is_what_keras_logged(gateway: Gateway) -> None:
 
 
 @pytest.mark.skipif(keras.config.backend() == "torch", reason="Keras on torch has one step per execution")
+@pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")  # older versions of Keras, on TensorFlow
+@pytest.mark.xfail(
+    VERSION < (3, 5) and keras.config.backend() == "tensorflow",
+    reason="Keras before 3.5 itself fails on TensorFlow where an epoch ends within an execution",
+    raises=(AttributeError, TypeError),
+    strict=True,
+)
 @pytest.mark.parametrize("at_once", [3, 4, 10, 16])
 def test_steps_of_one_execution_are_counted_each(gateway: Gateway, at_once: int) -> None:
-    fit(exporter(gateway.address, update_freq=3), at_once=at_once, validation_split=0.1)
+    model = fit(exporter(gateway.address, update_freq=3), at_once=at_once, validation_split=0.1)
     batches = 9  # of the nine tenths
     assert value(gateway, "gangplank_run_step_duration_seconds_count") == 2 * batches
-    assert value(gateway, "gangplank_run_step") == 2 * batches
+    made = made_by(model.optimizer)
+    assert value(gateway, "gangplank_run_step") == made
+    if VERSION >= (3, 7) or keras.config.backend() != "tensorflow":  # where Keras counts right
+        assert made == 2 * batches
     assert value(gateway, "gangplank_train_batch_loss") is not None
 
 
@@ -96,8 +106,8 @@ def test_data_of_unknown_length_is_counted(gateway: Gateway) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras says that the generator is at its end
         model = fit(exporter(gateway.address), epochs=1, data=batches(), shuffle=False)
-    # On JAX, Keras before 3.7 takes two batches to look at, and does not train on them.
-    trained_on = 5 if BEFORE_3_7 and keras.config.backend() == "jax" else 7
+    # Keras before 3.7 looks at some batches, and does not train on them.
+    trained_on = 7 - ({"jax": 2, "torch": 1}.get(keras.config.backend(), 0) if VERSION < (3, 7) else 0)
     made = made_by(model.optimizer)
     assert value(gateway, "gangplank_run_step") == made
     assert value(gateway, "gangplank_run_step_duration_seconds_count") == trained_on

@@ -23,7 +23,7 @@ from gangplank import HISTOGRAM_WEIGHT_BUCKETS_0_3, ConfigurationError, Delivery
 from gangplank.core import outbox
 from reading import eventually, samples, value
 from servers import Server, free_port
-from with_keras.version import BEFORE_3_7
+from with_keras.version import VERSION
 
 Data = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
 
@@ -382,7 +382,7 @@ def test_a_resumed_fit_goes_on_where_it_was(gateway: Server, model: keras.Model,
 
 
 @pytest.mark.xfail(
-    BEFORE_3_7 and keras.config.backend() != "tensorflow",
+    VERSION < (3, 7) and keras.config.backend() != "tensorflow",
     reason="Keras before 3.7 itself fails after a fit of no epochs: training_logs is not set",
     raises=UnboundLocalError,
     strict=True,

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 import keras
 
-BEFORE_3_7 = tuple(int(part) for part in keras.__version__.split(".")[:2]) < (3, 7)
+VERSION = tuple(int(part) for part in keras.__version__.split(".")[:2])

@@ -161,9 +161,9 @@ def test_sigterm_is_an_interruption(gateway: Server, tmp_path: Path) -> None:
     assert state(gateway) == "interrupted"
 
 
-@pytest.mark.parametrize("fails_on", [None, 1])
-def test_spawned_processes_export_as_well(gateway: Server, tmp_path: Path, fails_on: int | None) -> None:
-    with training(tmp_path, gateway, strategy="ddp_spawn", fails_on=fails_on, options={"per_rank": True}) as run:
+@pytest.mark.parametrize(("strategy", "fails_on"), [("ddp_spawn", None), ("ddp_spawn", 1), ("ddp_fork", 1)])
+def test_spawned_processes_export_as_well(gateway: Server, tmp_path: Path, strategy: str, fails_on: int | None) -> None:
+    with training(tmp_path, gateway, strategy=strategy, fails_on=fails_on, options={"per_rank": True}) as run:
         said = run.ended()
     assert (run.process.returncode != 0) == (fails_on is not None), said
     expected = "finished" if fails_on is None else "failed"
