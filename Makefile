@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 BACKENDS := tensorflow jax torch
 KERAS := $(BACKENDS:%=test-keras-%)
 ALL := $(VENV)/.with-test $(BACKENDS:%=$(VENV)/.with-%,demo,test) $(VENV)/.with-lightning,demo,test
-.PHONY: demo demo-lightning test test-core test-soak test-keras $(KERAS) test-lightning test-torch test-jax test-wheels \
+.PHONY: demo demo-lightning test test-core test-faults test-soak test-keras $(KERAS) test-lightning test-torch test-jax test-wheels \
 	test-servers test-lowest test-pythons tested servers lint format faults soak bench clean
 
 demo: $(VENV)/.with-$(BACKEND),demo
@@ -21,15 +21,18 @@ demo-lightning: $(VENV)/.with-lightning,demo
 # All tests: first those that mind others at their side, then the rest, two at a time.
 test:
 	$(MAKE) --jobs=1 $(ALL)
-	$(MAKE) --jobs=1 test-core test-lightning
-	$(MAKE) --jobs=2 --output-sync test-soak test-wheels $(KERAS) test-torch test-jax test-servers
+	$(MAKE) --jobs=1 test-faults test-lightning
+	$(MAKE) --jobs=2 --output-sync test-core test-soak test-wheels $(KERAS) test-torch test-jax test-servers
 
 # Each of these is a process of its own: TensorFlow and torch crash each other in one. It leaves a record of what it was
 # tested with, for `make tested`.
 pytest = RECORD=build/tested/$(notdir $(VENV))-$1.json $(BIN)/python -m pytest $(ARGS) $2
 
 test-core: $(VENV)/.with-test servers
-	$(call pytest,core,tests --ignore-glob='tests/with_*' --ignore=tests/faults/test_soak.py)
+	$(call pytest,core,tests --ignore-glob='tests/with_*' --ignore=tests/faults)
+
+test-faults: $(VENV)/.with-test servers
+	$(call pytest,faults,tests/faults --ignore=tests/faults/test_soak.py)
 
 test-soak: $(VENV)/.with-test servers
 	$(call pytest,soak,tests/faults/test_soak.py)
@@ -58,7 +61,7 @@ test-servers: $(VENV)/.with-jax,demo,test servers
 
 # Exactly the lowest versions that pyproject.toml declares.
 test-lowest:
-	$(MAKE) test-core test-keras-jax VENV=$(VENV)-lowest CONSTRAINTS=constraints-lowest.txt
+	$(MAKE) test-core test-faults test-keras-jax VENV=$(VENV)-lowest CONSTRAINTS=constraints-lowest.txt
 
 # The core on each newer Python that is installed, and Keras on the newest.
 test-pythons:

@@ -32,7 +32,7 @@ GENERATION: Generation = "new" if os.environ.get("SERVERS") == "new" else "old"
 
 # Where tests/install-servers unpacks Debian's packages: the old ones only where PATH has none.
 _UNPACKED = Path(__file__).resolve().parent.parent / ".servers"
-_PATHS = {
+PATHS = {
     "old": os.pathsep.join([os.environ.get("PATH", os.defpath), str(_UNPACKED / "usr" / "bin")]),
     "new": str(_UNPACKED / "new" / "usr" / "bin"),
     "debian13": str(_UNPACKED / "debian13" / "usr" / "bin"),
@@ -42,7 +42,7 @@ _PATHS = {
 def find(*names: str, generation: Generation = GENERATION) -> str:
     """Return the path of the first program of these names, or skip the test (see the module for CI)."""
     for name in names:
-        path = shutil.which(name, path=_PATHS[generation])
+        path = shutil.which(name, path=PATHS[generation])
         if path and (generation == "old" or _starts(path)):
             return path
     reason = f"needs {names[0]}"

@@ -100,7 +100,7 @@ def test_without_a_network_or_apt_nothing_is_unpacked_and_it_says_so(checkout: C
 
 
 def test_ci_may_lack_the_newer_generation_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(servers, "_PATHS", dict.fromkeys(servers._PATHS, str(tmp_path)))  # noqa: SLF001
+    monkeypatch.setattr(servers, "PATHS", dict.fromkeys(servers.PATHS, str(tmp_path)))  # noqa: SLF001
     for ci in ("true", ""):
         monkeypatch.setenv("CI", ci)
         for generation in ("new", "debian13"):
@@ -117,7 +117,7 @@ def test_ci_may_lack_the_newer_generation_only(monkeypatch: pytest.MonkeyPatch, 
 def test_a_newer_one_that_does_not_start_is_skipped(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str
 ) -> None:
-    monkeypatch.setattr(servers, "_PATHS", {"new": str(tmp_path)})
+    monkeypatch.setattr(servers, "PATHS", {"new": str(tmp_path)})
     (tmp_path / "promtool").write_text(program)
     (tmp_path / "promtool").chmod(0o755)
     with pytest.raises(pytest.skip.Exception, match=r"needs promtool \(new\)"):

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from servers import PATH
+from servers import GENERATION, PATHS
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS, PAGE = ROOT / "build" / "tested", ROOT / "docs" / "tested.md"
@@ -41,7 +41,7 @@ def record(path: Path, outcomes: Mapping[str, int]) -> None:
 
 
 def _version(program: str) -> str:
-    place = shutil.which(program, path=PATH)
+    place = shutil.which(program, path=PATHS[GENERATION])
     if place is None:
         return ""
     said = subprocess.run([place, "--version"], capture_output=True, text=True, check=False)

@@ -45,23 +45,6 @@ def announced(
     return documents
 
 
-def test_ours_are_there_and_work(tmp_path: Path) -> None:
-    done = listed(tmp_path, "--json")
-    assert done.stderr == ""  # whatever the framework prints
-    documents = {document["name"]: document for document in json.loads(done.stdout)}
-    keras = documents["keras"]
-    assert list(keras) == KEYS
-    assert (keras["plugin"], keras["framework"], keras["available"], keras["problem"]) == (
-        "gangplank",
-        "keras",
-        True,
-        "",
-    )
-    assert re.fullmatch(r"3\.\d+\.\d+", keras["framework_version"])
-    said = listed(tmp_path).stdout
-    assert re.search(r"^keras +available: keras 3\S+, gangplank\.keras:TrainTestExporter$", said, re.MULTILINE)
-
-
 def test_a_framework_that_is_not_there_has_its_install_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

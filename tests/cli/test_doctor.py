@@ -470,7 +470,7 @@ def test_one_whose_scrapes_fail(gateway: Server, examined: Examined, tmp_path: P
 
 
 def test_one_that_scrapes_it_twice(gateway: Server, examined: Examined, tmp_path: Path) -> None:
-    targets = f"{gateway.address}', 'localhost:{gateway.port}"
+    targets = f"{gateway.address},localhost:{gateway.port}"
     with scraping(tmp_path, targets) as server:
         code, found = examined(gateway.address, "--prometheus", server.url)
     assert code == 0
@@ -705,7 +705,7 @@ def test_it_needs_nothing_but_the_core(gateway: Server, capsys: pytest.CaptureFi
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.search("^ok +adapter +keras: keras is not installed: pip install", done.stdout, re.MULTILINE)
+    assert re.search("^ok +adapter +keras: keras is not installed: in a checkout of gangplank, run pip install", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

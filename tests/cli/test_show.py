@@ -153,7 +153,7 @@ def test_only_tables_need_rich(address: str, options: list[str], code: int) -> N
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
     assert done.stdout == ("[]\n" if code == 0 else "")
-    assert ("pip install 'gangplank[cli]'" in done.stderr) == bool(code)
+    assert ('pip install ".[cli]"' in done.stderr) == bool(code)
 
 
 def test_text_of_strangers_does_nothing_to_a_terminal(address: str, capsys: pytest.CaptureFixture[str]) -> None:

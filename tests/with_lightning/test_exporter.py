@@ -582,7 +582,7 @@ def test_without_lightning_it_says_what_to_install() -> None:
         "except gangplank.MissingExtraError as error: print(error)"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert "pip install 'gangplank[lightning]'" in said
+    assert 'pip install ".[lightning]"' in said
 
 
 @pytest.mark.parametrize(
