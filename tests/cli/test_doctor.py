@@ -470,8 +470,7 @@ def test_one_whose_scrapes_fail(gateway: Server, examined: Examined, tmp_path: P
 
 
 def test_one_that_scrapes_it_twice(gateway: Server, examined: Examined, tmp_path: Path) -> None:
-    targets = f"{gateway.address},localhost:{gateway.port}"
-    with scraping(tmp_path, targets) as server:
+    with scraping(tmp_path, f"{gateway.address},localhost:{gateway.port}") as server:
         code, found = examined(gateway.address, "--prometheus", server.url)
     assert code == 0
     assert found["target"][-1]["state"] == "warning"
