@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
 from benchmarks.contest import Contest, Options, check
 from benchmarks.pages import page_with
-
 from gangplank.core.histogram import count_weights
 from servers import Server, find, free_port, running
 

@@ -31,7 +31,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import figures
-
 from servers import free_port, pushgateway
 
 CALLS, CALLS_A_SECOND = 500, 100

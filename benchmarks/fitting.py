@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from benchmarks.contest import MissingError, check
 
+from benchmarks.contest import MissingError, check
 from servers import get
 
 METRICS = {f"metric_{place}": place / 7 for place in range(20)}

@@ -13,7 +13,6 @@ from benchmarks.contest import OURS, Contest, Options, Target, take_turns
 from benchmarks.fitting import EMPTY
 from benchmarks.peers import PUBLISHED, published_worker
 from benchmarks.worker import Worker
-
 from servers import Server, pushgateway
 
 GROUP = "Hooks, on the training thread"

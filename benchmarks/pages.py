@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import prometheus_client
-from benchmarks.contest import OURS, Contest, Options, Target, check, take_turns
-from benchmarks.hooks import gateway
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.contest import OURS, Contest, Options, Target, check, take_turns
+from benchmarks.hooks import gateway
 from gangplank.core.buckets import HISTOGRAM_WEIGHT_BUCKETS_AUTO
 from gangplank.core.histogram import WeightCounts, count_weights
 from gangplank.core.page import Page

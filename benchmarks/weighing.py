@@ -13,6 +13,7 @@ from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
+
 from benchmarks.contest import MissingError, check
 
 EDGES_13 = tuple(edge / 100 for edge in range(-30, 31, 5))

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -60,6 +61,13 @@ def _starts(program: str) -> bool:
         return subprocess.run([program, "--version"], capture_output=True, check=False).returncode == 0
     except OSError:
         return False
+
+
+def version_of(program: str) -> str:
+    """Return the version that a server's program says it has."""
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"version (\d+\.\d+\.\d+)", said.stdout + said.stderr)
+    return found[1] if found else ""
 
 
 def free_port() -> int:

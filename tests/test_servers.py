@@ -100,7 +100,7 @@ def test_without_a_network_or_apt_nothing_is_unpacked_and_it_says_so(checkout: C
 
 
 def test_ci_may_lack_the_newer_generation_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(servers, "PATHS", dict.fromkeys(servers.PATHS, str(tmp_path)))  # noqa: SLF001
+    monkeypatch.setattr(servers, "PATHS", dict.fromkeys(servers.PATHS, str(tmp_path)))
     for ci in ("true", ""):
         monkeypatch.setenv("CI", ci)
         for generation in ("new", "debian13"):

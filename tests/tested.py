@@ -6,15 +6,13 @@ import datetime as dt
 import importlib.metadata
 import json
 import platform
-import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from servers import GENERATION, PATHS
+from servers import GENERATION, PATHS, version_of
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS, PAGE = ROOT / "build" / "tested", ROOT / "docs" / "tested.md"
@@ -33,20 +31,15 @@ def record(path: Path, outcomes: Mapping[str, int]) -> None:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in (*CORE, *imported)},
-        "servers": {name.removeprefix("prometheus-"): _version(name) for name in PROGRAMS if _version(name)},
+        "servers": {
+            name.removeprefix("prometheus-"): version_of(place)
+            for name in PROGRAMS
+            if (place := shutil.which(name, path=PATHS[GENERATION]))
+        },
         "outcomes": dict(outcomes),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1))
-
-
-def _version(program: str) -> str:
-    place = shutil.which(program, path=PATHS[GENERATION])
-    if place is None:
-        return ""
-    said = subprocess.run([place, "--version"], capture_output=True, text=True, check=False)
-    found = re.search(r"version (\d+\.\d+\.\d+)", said.stdout + said.stderr)
-    return found[1] if found else ""
 
 
 def table(records: list[dict[str, Any]]) -> str:

@@ -704,7 +704,11 @@ def test_it_needs_nothing_but_the_core(gateway: Server, capsys: pytest.CaptureFi
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.search("^ok +adapter +keras: keras is not installed: in a checkout of gangplank, run pip install", done.stdout, re.MULTILINE)
+    assert re.search(
+        "^ok +adapter +keras: keras is not installed: in a checkout of gangplank, run pip install",
+        done.stdout,
+        re.MULTILINE,
+    )
 
 
 @pytest.mark.parametrize(
