@@ -54,10 +54,14 @@ test-jax: $(VENV)/.with-jax,demo,test servers
 test-wheels: $(VENV)/.with-lightning,demo,test servers
 	$(call pytest,wheels,tests/with_wheels)
 
-# What talks to servers, with a newer generation than Debian 12's.
-test-servers: $(VENV)/.with-jax,demo,test servers
-	SERVERS=new $(call pytest,new-servers,tests/test_gateway.py tests/sinks)
-	SERVERS=new KERAS_BACKEND=jax $(call pytest,new-servers-keras,tests/with_keras/test_end_to_end.py)
+# What talks to servers, with a newer generation than Debian 12's; test_gateway.py always has both.
+NEWER := tests/sinks tests/cli tests/core/test_run.py tests/core/test_auth.py tests/faults/test_credentials.py \
+	tests/test_examples.py
+test-servers: export SERVERS := new
+test-servers: $(VENV)/.with-jax,demo,test $(VENV)/.with-lightning,demo,test servers
+	$(call pytest,servers,$(NEWER))
+	KERAS_BACKEND=jax $(call pytest,servers-keras,tests/with_keras/test_end_to_end.py)
+	$(call pytest,servers-lightning,tests/with_lightning/test_end_to_end.py)
 
 # Exactly the lowest versions that pyproject.toml declares.
 test-lowest:
