@@ -39,7 +39,7 @@ KINDS: dict[str, Callable[[Weights], Any]] = {
 @hypothesis.given(edges_and_weights())
 def test_on_a_device_the_counts_are_the_same(kind: str, drawn: tuple[list[float], Weights]) -> None:
     edges, weights = drawn
-    with np.errstate(over="ignore"), jax.enable_x64(False):
+    with np.errstate(over="ignore"):
         array = KINDS[kind](weights)
         assert_counts_alike(array, np.asarray(array), edges)
 

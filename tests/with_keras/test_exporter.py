@@ -297,6 +297,12 @@ class Evaluates(keras.callbacks.Callback):  # type: ignore[misc]
         self.model.evaluate(x[:10], y[:10], callbacks=self.callbacks, verbose=0)
 
 
+@pytest.mark.xfail(
+    (3, 9) <= VERSION < (3, 12) and keras.config.backend() == "jax",
+    reason="Keras 3.9 to 3.11 itself fails on JAX where a callback evaluates",
+    raises=TypeError,
+    strict=True,
+)
 @pytest.mark.parametrize("watched", [True, False])
 def test_an_evaluation_inside_a_fit_ends_no_run_and_counts_no_samples(
     gateway: Server, model: keras.Model, data: Data, watched: bool

@@ -89,8 +89,9 @@ def _count_jax(array: Any, edges: Sequence[float]) -> Counted:
     dtype = np.dtype(np.float64 if double else np.float32)
     exact = np.array(_edges_for(edges, double=double), dtype)
     whole = array.reshape(-1)
+    enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # before JAX 0.8
     # float64 for the sum alone, whatever the user chose for the training.
-    with jax.enable_x64(True):  # noqa: FBT003  JAX's own
+    with enable_x64(True):  # noqa: FBT003  JAX's own
         blocks = [_jax_counts()(whole[start : start + BLOCK], exact) for start in range(0, whole.size, BLOCK)]
         found = jax.device_get(blocks)  # waits once, for all of them
     below = [int(sum(counts[place] for counts, _, _ in found)) for place in range(len(exact))]
