@@ -29,7 +29,7 @@ test:
 pytest = RECORD=build/tested/$(notdir $(VENV))-$1.json $(BIN)/python -m pytest $(ARGS) $2
 
 test-core: $(VENV)/.with-test servers
-	$(call pytest,core,tests --ignore-glob='tests/with_*' --ignore=tests/faults)
+	$(call pytest,core,--numprocesses=3 tests --ignore-glob='tests/with_*' --ignore=tests/faults)
 
 test-faults: $(VENV)/.with-test servers
 	$(call pytest,faults,tests/faults --ignore=tests/faults/test_soak.py)
