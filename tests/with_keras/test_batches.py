@@ -92,9 +92,10 @@ def test_steps_of_one_execution_are_counted_each(gateway: Gateway, at_once: int)
     assert value(gateway, "gangplank_run_step_duration_seconds_count") == 2 * batches
     made = made_by(model.optimizer)
     assert value(gateway, "gangplank_run_step") == made
-    if VERSION >= (3, 7) or keras.config.backend() != "tensorflow":  # where Keras counts right
+    # Keras 3.5 and 3.6 on TensorFlow count an execution that an epoch ends within as one step more, and do not end it.
+    if VERSION >= (3, 7) or keras.config.backend() != "tensorflow":
         assert made == 2 * batches
-    assert value(gateway, "gangplank_train_batch_loss") is not None
+        assert value(gateway, "gangplank_train_batch_loss") is not None
 
 
 def test_data_of_unknown_length_is_counted(gateway: Gateway) -> None:
