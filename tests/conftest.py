@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,13 @@ def nothing_left_undelivered() -> Iterator[None]:
                 with destination.outbox._changed:  # noqa: SLF001
                     destination.outbox._parcels.clear()  # noqa: SLF001
                     destination.outbox._ring()  # noqa: SLF001
+
+
+@pytest.fixture(autouse=True)
+def one_framework() -> Iterator[None]:
+    """Refuse a test that brings TensorFlow and torch into this process, where they may crash each other."""
+    yield
+    assert not {"tensorflow", "torch"} <= sys.modules.keys()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

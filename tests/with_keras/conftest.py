@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from with_keras.seeding import seed
+
 Data = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
 
 
@@ -29,7 +31,7 @@ def data() -> Data:
 @pytest.fixture
 def model() -> keras.Model:
     """A small classifier with BatchNorm; eager, since compiling takes longer than these trainings."""
-    keras.utils.set_random_seed(1)
+    seed(1)
     return compiled(
         keras.Sequential(
             [

@@ -19,6 +19,7 @@ from gangplank.testing.gateway import Gateway
 from reading import value as value_on
 from servers import Server
 from shelf import Shelf
+from with_keras.seeding import seed
 from with_keras.version import VERSION
 
 SAMPLES = 40
@@ -33,7 +34,7 @@ def exporter(address: str, **options: Any) -> gangplank.TrainTestExporter:
 
 
 def fit(*callbacks: Any, epochs: int = 2, at_once: int = 1, data: Any = None, **options: Any) -> keras.Model:
-    keras.utils.set_random_seed(7)
+    seed(7)
     x = np.random.default_rng(7).normal(size=(SAMPLES, 3)).astype("float32")
     model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(0.1), "mse", steps_per_execution=at_once)
@@ -100,8 +101,8 @@ def test_steps_of_one_execution_are_counted_each(gateway: Gateway, at_once: int)
 
 def test_data_of_unknown_length_is_counted(gateway: Gateway) -> None:
     def batches() -> Any:
-        for seed in range(7):
-            x = np.random.default_rng(seed).normal(size=(4, 3)).astype("float32")
+        for number in range(7):
+            x = np.random.default_rng(number).normal(size=(4, 3)).astype("float32")
             yield x, x.sum(axis=1)
 
     with warnings.catch_warnings():
@@ -162,7 +163,7 @@ def test_late_batches_change_nothing() -> None:
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("accumulated", [2, 4])
 def test_batches_that_are_accumulated_are_one_step(accumulated: int, scaled: bool) -> None:
-    keras.utils.set_random_seed(7)
+    seed(7)
     x = np.ones((SAMPLES, 3), "float32")
     model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
     optimizer: Any = keras.optimizers.SGD(0.125, gradient_accumulation_steps=accumulated)

@@ -9,13 +9,14 @@ import keras
 import numpy as np
 
 from gangplank.testing import AdapterContract
+from with_keras.seeding import seed
 
 
 class TestKeras(AdapterContract):
     adapter = "keras"
 
     def train(self, exporter: Any, epochs: int, each_epoch: Callable[[int], None]) -> Mapping[str, float]:
-        keras.utils.set_random_seed(1)
+        seed(1)
         x = np.random.default_rng(1).normal(size=(40, 4)).astype(np.float32)
         y = x.sum(axis=1)
         model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])

@@ -13,10 +13,11 @@ import pytest
 from gangplank import HISTOGRAM_WEIGHT_BUCKETS_0_3, TrainTestExporter
 from reading import eventually
 from servers import Server, find, prometheus
+from with_keras.seeding import seed
 
 
 def test_promql_answers_with_the_values_that_keras_returned(gateway: Server, tmp_path: Path, data: Any) -> None:
-    keras.utils.set_random_seed(3)
+    seed(3)
     model = keras.Sequential(
         [
             keras.layers.Input((8,)),
