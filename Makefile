@@ -21,8 +21,8 @@ demo-lightning: $(VENV)/.with-lightning,demo
 # All tests: first those that mind others at their side, then the rest, two at a time.
 test:
 	$(MAKE) --jobs=1 $(ALL)
-	$(MAKE) --jobs=1 test-faults test-lightning
-	$(MAKE) --jobs=2 --output-sync test-core test-soak test-wheels $(KERAS) test-torch test-jax test-servers
+	$(MAKE) --jobs=1 test-core test-faults test-lightning
+	$(MAKE) --jobs=2 --output-sync test-soak test-wheels $(KERAS) test-torch test-jax test-servers
 
 # Each of these is a process of its own: TensorFlow and torch crash each other in one. It leaves a record of what it was
 # tested with, for `make tested`.
@@ -65,7 +65,8 @@ test-servers: $(VENV)/.with-jax,demo,test $(VENV)/.with-lightning,demo,test serv
 
 # Exactly the lowest versions that pyproject.toml declares.
 test-lowest:
-	$(MAKE) test-core test-faults test-keras-jax VENV=$(VENV)-lowest CONSTRAINTS=constraints-lowest.txt
+	$(MAKE) --jobs=1 test-core test-faults test-keras-jax test-lightning \
+		PYTHON=python3.11 VENV=$(VENV)-lowest CONSTRAINTS=constraints-lowest.txt
 
 # The core on each newer Python that is installed, and Keras on the newest.
 test-pythons:
