@@ -75,7 +75,7 @@ test-pythons:
 		[ -z "$$python" ] || $(MAKE) test-keras-jax PYTHON=$$python VENV=$(VENV)-$${python##*/}
 
 tested:
-	$(PYTHON) tests/tested.py
+	$(BIN)/python tests/tested.py
 
 servers:
 	tests/install-servers

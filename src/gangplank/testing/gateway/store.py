@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib.metadata import version
 
+from gangplank.core.version import VERSION
 from gangplank.testing.gateway.exposition import NOT_UTF8, SUFFIXES, Family, Metric
 from gangplank.testing.gateway.page import Labels, Shelf, lines_of, page
 
@@ -156,6 +156,6 @@ def _stamp(name: str, labels: Labels, seconds: float) -> Shelf:
 
 
 def _build_info() -> Shelf:
-    labels = (("version", f"gangplank {version('gangplank')}"),)
+    labels = (("version", f"gangplank {VERSION}"),)
     lines = lines_of("pushgateway_build_info", "gauge", labels, Metric({}, 1))
     return Shelf("gauge", "A metric with the constant value 1: which gateway this is.", {labels: lines})
