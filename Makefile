@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS)
 
 BACKENDS := tensorflow jax torch
+$(if $(filter $(BACKEND),$(BACKENDS)),,$(error BACKEND=$(BACKEND): it is one of $(BACKENDS)))
 KERAS := $(BACKENDS:%=test-keras-%)
 ALL := $(VENV)/.with-test $(BACKENDS:%=$(VENV)/.with-%,demo,test) $(VENV)/.with-lightning,demo,test
 .PHONY: demo demo-lightning test test-core test-faults test-soak test-keras $(KERAS) test-lightning test-torch test-jax test-wheels \
@@ -24,9 +25,9 @@ test:
 	$(MAKE) --jobs=1 test-core test-faults test-lightning
 	$(MAKE) --jobs=2 --output-sync test-soak test-wheels $(KERAS) test-torch test-jax test-servers
 
-# Each of these is a process of its own: TensorFlow and torch crash each other in one. It leaves a record of what it was
-# tested with, for `make tested`.
-pytest = RECORD=build/tested/$(notdir $(VENV))-$1.json $(BIN)/python -m pytest $(ARGS) $2
+# Each of these is a process of its own: TensorFlow and torch crash each other in one. Without ARGS it leaves a
+# record of what it was tested with, for `make tested`.
+pytest = $(if $(ARGS),,RECORD=build/tested/$(notdir $(VENV))-$1.json) $(BIN)/python -m pytest $(ARGS) $2
 
 test-core: $(VENV)/.with-test servers
 	$(call pytest,core,--numprocesses=3 tests --ignore-glob='tests/with_*' --ignore=tests/faults)

@@ -259,7 +259,9 @@ def test_half_of_it_running_is_not_taken_for_a_running_stack(stack: Stack) -> No
     succeeded(stack.start())
 
 
-SLOW_TO_END = """#!{python}
+SLOW_TO_END = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
 import http.server, signal, sys, time
 
 class Ready(http.server.BaseHTTPRequestHandler):
@@ -299,7 +301,7 @@ def test_a_process_that_got_the_number_of_ours_is_left_alone(stack: Stack) -> No
 # pages of the folder `www`. It notes every call.
 DOCKER = """#!/bin/sh
 set -eu
-cd {engine}
+cd "{engine}"
 echo "$*" >>calls
 command=$1; shift
 case $command in
@@ -327,7 +329,7 @@ start)
     for name; do
         read -r label port <"containers/$name"
         [ ! -e "broken-$name" ] || continue
-        {python} -m http.server "$port" --bind 127.0.0.1 --directory www </dev/null >/dev/null 2>&1 &
+        "{python}" -m http.server "$port" --bind 127.0.0.1 --directory www </dev/null >/dev/null 2>&1 &
         echo $! >"running/$name"
     done ;;
 ps)

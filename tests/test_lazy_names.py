@@ -48,6 +48,34 @@ def test_without_keras_the_exporter_says_what_to_install_when_it_is_constructed(
     assert 'pip install ".[tensorflow]"' in said
 
 
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_a_missing_backend_is_named_and_so_is_one_that_is_installed(backend: str, tmp_path: Path) -> None:
+    (tmp_path / "keras.py").write_text(f"import {backend}\n")
+    others = [name for name in ("tensorflow", "jax", "torch") if name != backend]
+    for installed in ([], [others[-1]]):
+        for name in installed:
+            (tmp_path / f"{name}.py").touch()
+        said = python(
+            f"for name in {[name for name in (backend, *others) if name not in installed]}: sys.modules[name] = None\n"
+            "import gangplank\n"
+            "try: gangplank.TrainTestExporter('127.0.0.1:9091', 'digits')\n"
+            "except gangplank.MissingExtraError as error: print(error)",
+            tmp_path,
+        )
+        assert said.endswith(f'run pip install ".[{backend}]"\n')
+        assert f"there is no module '{backend}'" in said
+        assert (f"set KERAS_BACKEND={others[-1]}" in said) == bool(installed)
+
+
+def test_it_is_the_same_class_each_time_and_can_be_pickled() -> None:
+    python(
+        "sys.modules['keras'] = None\n"
+        "import gangplank, pickle\n"
+        "assert gangplank.TrainTestExporter is gangplank.TrainTestExporter\n"
+        "assert pickle.loads(pickle.dumps(gangplank.TrainTestExporter)) is gangplank.TrainTestExporter"
+    )
+
+
 @pytest.mark.parametrize("adapter", ["keras", "lightning"])
 def test_a_missing_module_of_somebody_elses_is_told_as_it_is(adapter: str, tmp_path: Path) -> None:
     (tmp_path / f"{adapter}.py").write_text("import not_there_at_all\n")
@@ -80,11 +108,13 @@ def test_a_framework_that_breaks_at_import_is_told_of_when_it_is_used(tmp_path: 
     assert said == "Descriptors cannot be created directly\n"
 
 
-def test_a_process_of_lightning_gets_no_keras_by_being_looked_at(tmp_path: Path) -> None:
+@pytest.mark.parametrize("framework", ["pytorch_lightning", "torch"])
+def test_a_process_of_another_framework_gets_no_keras_by_being_looked_at(framework: str, tmp_path: Path) -> None:
     (tmp_path / "keras.py").write_text("raise AssertionError('imported')\n")
-    (tmp_path / "pytorch_lightning.py").touch()
+    (tmp_path / f"{framework}.py").touch()
     said = python(
-        "import gangplank, pytorch_lightning\n"
+        "import os; os.environ.pop('KERAS_BACKEND', None)\n"
+        f"import gangplank, {framework}\n"
         "exporter = gangplank.TrainTestExporter\n"
         "try: exporter('127.0.0.1:9091', 'digits')\n"
         "except gangplank.ConfigurationError as error: print(error)",

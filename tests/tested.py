@@ -6,6 +6,7 @@ import datetime as dt
 import importlib.metadata
 import json
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -46,12 +47,16 @@ def table(records: list[dict[str, Any]]) -> str:
     """Return the records as a table, a line each.
 
     Raises:
-        ValueError: tests of one have failed.
+        ValueError: there is no record, or tests of one have failed.
     """
+    if not records:
+        raise ValueError(f"no tests have left a record in {RECORDS}")
     if failed := [one["tests"] for one in records if one["outcomes"].get("failed") or one["outcomes"].get("error")]:
         raise ValueError(f"tests have failed: {', '.join(failed)}")
     lines = ["| tests | Python | packages | servers | passed | skipped |", "|---|---|---|---|--:|--:|"]
-    for one in sorted(records, key=lambda one: (one["tests"], [int(part) for part in one["python"].split(".")])):
+    for one in sorted(
+        records, key=lambda one: (one["tests"], [int(part) for part in re.findall(r"\d+", one["python"])])
+    ):
         packages, servers = (_listed(one[what]) for what in ("packages", "servers"))
         passed, skipped = (one["outcomes"].get(outcome, 0) for outcome in ("passed", "skipped"))
         lines.append(f"| {one['tests']} | {one['python']} | {packages} | {servers} | {passed:,} | {skipped} |")

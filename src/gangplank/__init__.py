@@ -6,6 +6,7 @@ imported, it is a class that says why when it is constructed.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -59,9 +60,9 @@ __all__ = [
 
 __version__ = VERSION
 
-_KERAS_BESIDE_LIGHTNING = (
+_NOT_FOR_KERAS = (
     "gangplank.TrainTestExporter is for Keras: with Lightning, use gangplank.lightning.TrainTestExporter; "
-    "to train with Keras in the same process, import keras before it"
+    "to train with Keras in a process that has imported torch, import keras before it"
 )
 
 # Ours come first; what is installed besides is loaded with the first Run.
@@ -69,11 +70,20 @@ plugins.register(exporter)
 plugins.register(_builtin)
 
 
+def _trains_without_keras() -> bool:
+    """Whether this is a process of Lightning or torch, which Keras must not join because somebody looks at a name.
+
+    LightningCLI does, for its callback's; and TensorFlow beside torch may crash the process.
+    """
+    if sys.modules.get("lightning.pytorch") or sys.modules.get("pytorch_lightning"):
+        return True
+    return bool(sys.modules.get("torch")) and os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
+
+
 def __getattr__(name: str) -> Any:
     if name == "TrainTestExporter":
-        if "keras" not in sys.modules and not sys.modules.keys().isdisjoint(("lightning.pytorch", "pytorch_lightning")):
-            # LightningCLI looks for its callback's name here: Keras, and TensorFlow with it, must not join its process.
-            return stand_in(name, __name__, ConfigurationError(_KERAS_BESIDE_LIGHTNING))
+        if "keras" not in sys.modules and _trains_without_keras():
+            return stand_in(name, __name__, ConfigurationError(_NOT_FOR_KERAS))
         try:
             from gangplank.keras import TrainTestExporter  # noqa: PLC0415  so that importing us imports no Keras
         except Exception as error:  # noqa: BLE001  a framework that is missing or broken: whoever uses the name is told

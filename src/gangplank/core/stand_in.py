@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+_made: dict[tuple[str, str, str], type] = {}
+
 
 def stand_in(name: str, module: str, error: Exception) -> type:
-    """Return a class that raises the error when it is constructed.
+    """Return a class that raises the error when it is constructed; the same one for the same error.
 
     A name that raised when it was read would break whoever only looks: `hasattr`, `help()`, `import *`, LightningCLI.
     """
 
     def refuse(*_: Any, **__: Any) -> None:
-        raise error
+        raise error.with_traceback(None)
 
-    text = f"Cannot be used here: {error}"
-    return type(name, (), {"__init__": refuse, "__doc__": text, "__module__": module})
+    contents = {"__init__": refuse, "__doc__": f"Cannot be used here: {error}", "__module__": module}
+    return _made.setdefault((name, module, repr(error)), type(name, (), contents))

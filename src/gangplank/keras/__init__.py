@@ -1,16 +1,23 @@
 """Keras' adapter: `TrainTestExporter`, a callback for `fit` and `evaluate`."""
 
+import importlib.util
+
 from gangplank import MissingExtraError
+
+_BACKENDS = ("tensorflow", "jax", "torch")
 
 try:
     from gangplank.keras.exporter import TrainTestExporter
 except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] not in ("keras", "tensorflow", "jax", "torch"):
+    missing = (error.name or "").partition(".")[0]
+    if missing not in ("keras", *_BACKENDS):
         raise  # no extra of ours brings it: the framework is there, and broken
-    raise MissingExtraError(
-        f"gangplank.TrainTestExporter needs Keras 3 and a backend (the extra tensorflow, jax or torch), "
-        f"and there is no module {error.name!r}",
-        "tensorflow",
-    ) from error
+    installed = [name for name in _BACKENDS if importlib.util.find_spec(name)]
+    said = f"gangplank.TrainTestExporter needs Keras 3 and a backend, and there is no module {error.name!r}"
+    if missing == "keras":
+        raise MissingExtraError(said, (installed or _BACKENDS)[0]) from error
+    if installed:
+        said += f"; set KERAS_BACKEND={installed[0]} in the environment, or to have the other"
+    raise MissingExtraError(said, missing) from error
 
 __all__ = ["TrainTestExporter"]
