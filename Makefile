@@ -10,8 +10,8 @@ BACKENDS := tensorflow jax torch
 $(if $(filter $(BACKEND),$(BACKENDS)),,$(error BACKEND=$(BACKEND): it is one of $(BACKENDS)))
 KERAS := $(BACKENDS:%=test-keras-%)
 ALL := $(VENV)/.with-test $(BACKENDS:%=$(VENV)/.with-%,demo,test) $(VENV)/.with-lightning,demo,test
-.PHONY: demo demo-lightning test test-core test-faults test-soak test-keras $(KERAS) test-lightning test-torch test-jax test-wheels \
-	test-servers test-lowest test-pythons tested servers lint format faults soak bench clean
+.PHONY: demo demo-lightning test test-core test-faults test-soak test-keras $(KERAS) test-lightning test-torch test-jax \
+	test-wheels test-servers test-lowest test-pythons tested servers lint format faults soak bench clean
 
 demo: $(VENV)/.with-$(BACKEND),demo
 	KERAS_BACKEND=$(BACKEND) $(BIN)/gangplank demo $(if $(KEEP),--keep)
