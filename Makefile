@@ -19,10 +19,10 @@ demo: $(VENV)/.with-$(BACKEND),demo
 demo-lightning: $(VENV)/.with-lightning,demo
 	$(BIN)/python examples/lightning/train.py $(if $(KEEP),--keep) $(if $(DEVICES),--devices $(DEVICES))
 
-# All tests: first those that mind others at their side, then the rest, two at a time.
+# All tests: first those that mind others at their side, and of these what needs no framework, while none is installed;
+# then the rest, two at a time.
 test:
-	$(MAKE) --jobs=1 $(ALL)
-	$(MAKE) --jobs=1 test-core test-faults test-lightning
+	$(MAKE) --jobs=1 test-core test-faults $(ALL) test-lightning
 	$(MAKE) --jobs=2 --output-sync test-soak test-wheels $(KERAS) test-torch test-jax test-servers
 
 # Each of these is a process of its own: TensorFlow and torch crash each other in one. Without ARGS it leaves a
@@ -30,7 +30,7 @@ test:
 pytest = $(if $(ARGS),,RECORD=build/tested/$(notdir $(VENV))-$1.json) $(BIN)/python -m pytest $(ARGS) $2
 
 test-core: $(VENV)/.with-test servers
-	$(call pytest,core,--numprocesses=3 tests --ignore-glob='tests/with_*' --ignore=tests/faults)
+	$(call pytest,core,--numprocesses=4 tests --ignore-glob='tests/with_*' --ignore=tests/faults)
 
 test-faults: $(VENV)/.with-test servers
 	$(call pytest,faults,tests/faults --ignore=tests/faults/test_soak.py)
