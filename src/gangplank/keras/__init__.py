@@ -17,7 +17,7 @@ except ModuleNotFoundError as error:
     if missing == "keras":
         raise MissingExtraError(said, (installed or _BACKENDS)[0]) from error
     if installed:
-        said += f"; set KERAS_BACKEND={installed[0]} in the environment, or to have the other"
+        said += f". Set KERAS_BACKEND={installed[0]} to use {installed[0]}, which is installed; to install {missing}"
     raise MissingExtraError(said, missing) from error
 
 __all__ = ["TrainTestExporter"]
