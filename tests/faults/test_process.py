@@ -146,7 +146,7 @@ def test_two_hundred_forks_under_load_hang_nowhere(gateway: Server) -> None:
 
     def load() -> None:
         epoch = 0
-        while not stop.is_set():
+        while not stop.wait(0.001):  # without, these two may keep the interpreter from all others for seconds
             parents.record({f"m{index}": index for index in range(20)}, epoch=epoch, weights=[[1.0]])
             epoch += 1
 
