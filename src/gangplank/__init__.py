@@ -1,7 +1,7 @@
-"""What a training framework knows, in Prometheus: metrics, weight histograms and how a run stands.
+"""Exports the metrics, weights and state of a training run to Prometheus.
 
-Importing this imports no framework: `TrainTestExporter` imports Keras when it is first used. Where Keras cannot be
-imported, it is a class that says why when it is constructed.
+Importing this imports no framework: the first use of `TrainTestExporter` imports Keras. If Keras cannot be imported,
+`TrainTestExporter` is a class that raises the reason when it is constructed.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from gangplank import _builtin
-from gangplank.core import exporter, plugins
-from gangplank.core.buckets import HISTOGRAM_WEIGHT_BUCKETS_0_3, HISTOGRAM_WEIGHT_BUCKETS_1_0
-from gangplank.core.credentials import Credentials
+from gangplank._stand_in import stand_in
+from gangplank.core.adapter import AdapterExporter
+from gangplank.core.caller import watch_caller
 from gangplank.core.errors import (
     ConfigurationError,
     DeliveryError,
@@ -22,14 +21,17 @@ from gangplank.core.errors import (
     MetricError,
     MissingExtraError,
 )
-from gangplank.core.hookspecs import hookimpl
-from gangplank.core.page import Page
+from gangplank.core.exporter import Exporter, run
+from gangplank.core.options import ExporterOptions, KeywordOptions
+from gangplank.core.page.page import Page
+from gangplank.core.plugins.hookspecs import hookimpl
 from gangplank.core.run import Run
-from gangplank.core.settings import Handler
-from gangplank.core.sinks import Sink
-from gangplank.core.snapshot import Adapter, Delivery, Group, Outcome, RunInfo, Snapshot
-from gangplank.core.stand_in import stand_in
+from gangplank.core.settings import Destination
+from gangplank.core.sinks.base import Handler, Sink
+from gangplank.core.sinks.credentials import Credentials
+from gangplank.core.types import Adapter, Delivery, Group, Outcome, RunInfo, Snapshot
 from gangplank.core.version import VERSION
+from gangplank.core.weights.buckets import HISTOGRAM_WEIGHT_BUCKETS_0_3, HISTOGRAM_WEIGHT_BUCKETS_1_0
 
 if TYPE_CHECKING:
     from gangplank.keras.exporter import TrainTestExporter
@@ -38,14 +40,19 @@ __all__ = [
     "HISTOGRAM_WEIGHT_BUCKETS_0_3",
     "HISTOGRAM_WEIGHT_BUCKETS_1_0",
     "Adapter",
+    "AdapterExporter",
     "ConfigurationError",
     "Credentials",
     "Delivery",
     "DeliveryError",
+    "Destination",
     "ExportError",
+    "Exporter",
+    "ExporterOptions",
     "GangplankError",
     "Group",
     "Handler",
+    "KeywordOptions",
     "MetricError",
     "MissingExtraError",
     "Outcome",
@@ -56,24 +63,23 @@ __all__ = [
     "Snapshot",
     "TrainTestExporter",
     "hookimpl",
+    "run",
+    "watch_caller",
 ]
 
 __version__ = VERSION
 
 _NOT_FOR_KERAS = (
-    "gangplank.TrainTestExporter is for Keras: with Lightning, use gangplank.lightning.TrainTestExporter; "
+    "gangplank.TrainTestExporter is for Keras: gangplank.lightning and gangplank.transformers have others; "
     "to train with Keras in a process that has imported torch, import keras before it"
 )
 
-# Ours come first; what is installed besides is loaded with the first Run.
-plugins.register(exporter)
-plugins.register(_builtin)
-
 
 def _trains_without_keras() -> bool:
-    """Whether this is a process of Lightning or torch, which Keras must not join because somebody looks at a name.
+    """Return whether Lightning, or torch without Keras, trains in this process.
 
-    LightningCLI does, for its callback's; and TensorFlow beside torch may crash the process.
+    Then reading the name `TrainTestExporter` must not import Keras: LightningCLI reads it when it looks for a callback,
+    and TensorFlow in the same process as torch may crash it.
     """
     if sys.modules.get("lightning.pytorch") or sys.modules.get("pytorch_lightning"):
         return True
@@ -85,8 +91,8 @@ def __getattr__(name: str) -> Any:
         if "keras" not in sys.modules and _trains_without_keras():
             return stand_in(name, __name__, ConfigurationError(_NOT_FOR_KERAS))
         try:
-            from gangplank.keras import TrainTestExporter  # noqa: PLC0415  so that importing us imports no Keras
-        except Exception as error:  # noqa: BLE001  a framework that is missing or broken: whoever uses the name is told
+            from gangplank.keras import TrainTestExporter  # noqa: PLC0415  importing gangplank must not import Keras
+        except Exception as error:  # noqa: BLE001  a broken framework raises anything; constructing the class raises it
             return stand_in(name, __name__, error)
         return TrainTestExporter
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

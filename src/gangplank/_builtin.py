@@ -1,14 +1,14 @@
-"""Gangplank's own adapters and sinks, announced through the plugins' door, in text: naming one imports nothing."""
+"""Gangplank's own adapters and sinks, announced through the plugin hooks by name, so that none of them is imported."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
 
-from gangplank.core.address import scheme_of
-from gangplank.core.hookspecs import hookimpl
-from gangplank.core.sinks import Sink
-from gangplank.core.snapshot import Adapter
+from gangplank.core.plugins.hookspecs import hookimpl
+from gangplank.core.sinks.address import scheme_of
+from gangplank.core.sinks.base import Sink
+from gangplank.core.types import Adapter
 from gangplank.core.version import how_to_install
 
 SINKS = {
@@ -27,16 +27,28 @@ ADAPTERS = (
     ),
     Adapter(
         name="lightning",
-        framework="pytorch_lightning",  # the wheel `lightning` brings it along
+        framework="pytorch_lightning",  # the distribution `lightning` depends on it
         exporter="gangplank.lightning:TrainTestExporter",
         install=how_to_install("lightning"),
+    ),
+    Adapter(
+        name="transformers",
+        framework="transformers",
+        exporter="gangplank.transformers:TrainTestExporter",
+        install=how_to_install("transformers"),
+    ),
+    Adapter(
+        name="xgboost",
+        framework="xgboost",
+        exporter="gangplank.xgboost:TrainTestExporter",
+        install=how_to_install("xgboost"),
     ),
 )
 
 
 @hookimpl
 def gangplank_open_sink(address: str) -> Sink | None:
-    """Open a sink of ours."""
+    """Open a built-in sink."""
     place = SINKS.get(scheme_of(address))
     if place is None:
         return None
@@ -47,5 +59,5 @@ def gangplank_open_sink(address: str) -> Sink | None:
 
 @hookimpl
 def gangplank_adapters() -> Iterable[Adapter]:
-    """Name the adapters of ours."""
+    """Return the built-in adapters."""
     return ADAPTERS

@@ -1,41 +1,49 @@
-"""Everything that gangplank raises on purpose.
+"""The exceptions that gangplank raises.
 
 GangplankError
-├── ConfigurationError    before training: what the user wrote cannot work; the message holds the cure (ValueError)
-├── MissingExtraError     before training: a package is not installed; the message says which (ImportError)
-└── ExportError           during a run, and only where the user asked for it with `ignore_exceptions=False`
+├── ConfigurationError    before training: an argument cannot work; the message suggests a fix (ValueError)
+├── MissingExtraError     before training: a package is not installed; the message names it (ImportError)
+└── ExportError           during a run, and only with `ignore_exceptions=False`
     ├── MetricError       a value or an array that cannot be exported
     └── DeliveryError     a page that did not arrive
 """
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from gangplank.core.version import how_to_install
 
 FailureReason = Literal["internal", "rejected", "server_error", "timeout", "unreachable"]
 DropReason = Literal["name", "not_numeric", "too_large", "too_many", "weights"]
 
-# Every reason is exported from the start, at zero: a counter that appears at 1 has no increase to alert on.
+# Each reason is exported from the start, at zero: an alert on the increase misses a counter that first appears at 1.
 FAILURE_REASONS: tuple[FailureReason, ...] = get_args(FailureReason)
 DROP_REASONS: tuple[DropReason, ...] = get_args(DropReason)
 
 
+def kind_of(thing: object) -> str:
+    """Return the type of a thing, for a message: `a list`, `an int`, `bytes`, `None`."""
+    name = "None" if thing is None else type(thing).__name__
+    if name in ("None", "bytes"):
+        return name
+    return f"{'an' if name[:1].lower() in 'aeio' else 'a'} {name}"
+
+
 class GangplankError(Exception):
-    """The root of what gangplank raises."""
+    """The base class of all exceptions of gangplank."""
 
 
 class ConfigurationError(GangplankError, ValueError):
-    """What the user wrote cannot work; raised at construction, before any training."""
+    """An argument cannot work; raised at construction, before training starts."""
 
 
 class MissingExtraError(GangplankError, ImportError):
-    """A package that is no dependency of the core is not installed.
+    """An optional package is not installed.
 
     Args:
-        message: what is missing, and what for.
-        extras: of gangplank, which bring it; the message then ends with how to install them.
+        message: what is missing, and what needs it.
+        extras: the extras of gangplank that install it; the message then ends with the command that installs them.
     """
 
     def __init__(self, message: str, *extras: str) -> None:
@@ -50,7 +58,7 @@ class MetricError(ExportError):
     """A metric or an array cannot be exported.
 
     Args:
-        message: what it is and why.
+        message: which metric or array it is, and why it cannot be exported.
         reason: the `reason` label it is counted under in `gangplank_run_dropped_metrics_total`.
     """
 
@@ -66,13 +74,19 @@ class DeliveryError(ExportError):
     """A page did not arrive.
 
     Args:
-        message: where it was sent and what came back; holds no credential.
+        message: the destination and its answer; contains no credentials.
         reason: the `reason` label it is counted under in `gangplank_run_export_failures_total`.
+        retry: whether sending the same page again may succeed. If not, the page is sent again once it has changed.
+        retry_after: seconds to wait before the next attempt, as the destination demands.
     """
 
-    def __init__(self, message: str, reason: FailureReason) -> None:
+    def __init__(
+        self, message: str, reason: FailureReason, *, retry: bool = True, retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.reason: FailureReason = reason
+        self.retry = retry
+        self.retry_after = retry_after
 
-    def __reduce__(self) -> tuple[type[DeliveryError], tuple[str, FailureReason]]:
-        return type(self), (str(self), self.reason)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.reason), {"retry": self.retry, "retry_after": self.retry_after}

@@ -1,70 +1,51 @@
-"""One fit, evaluation, validation or prediction: the one door into the core."""
+"""One fit, evaluation, validation or prediction: the entry into the core."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
-from gangplank.core import process
 from gangplank.core.errors import ExportError
-from gangplank.core.exporting import Exporting
-from gangplank.core.info import known_info
-from gangplank.core.ledger import Ledger
-from gangplank.core.naming import new_run_name
-from gangplank.core.plugins import announce, ask_for_info
-from gangplank.core.rank import rank_of_process
-from gangplank.core.recorder import Recorder
-from gangplank.core.settings import disabled
-from gangplank.core.snapshot import Group, Outcome
-
-# How often, and how many seconds apart, a training must seem to be over until it is believed.
-_LOOKS, _BETWEEN_LOOKS = 3, 0.05
+from gangplank.core.lifecycle import notice_fork
+from gangplank.core.lifetime import Lifetime
+from gangplank.core.log import Log
+from gangplank.core.recording.numbers import whole
+from gangplank.core.settings import Settings
+from gangplank.core.types import Snapshot
 
 
-class Run(Exporting):
-    """What an adapter drives, and what a plain training loop uses directly.
+class Run(Lifetime):
+    """One fit, evaluation, validation or prediction, as an adapter or a plain loop reports it.
 
-        with gangplank.Run("127.0.0.1:9091", "digits") as run:
+        exporter = gangplank.Exporter("127.0.0.1:9091", "digits")
+        with exporter.run() as run:
             for epoch in run.epochs(20):
                 run.record({"loss": train_one_epoch(net)}, weights=net)
-            with run.phase("test") as test:
-                test.record({"accuracy": evaluate(net)})
+        with exporter.run("test") as test:
+            test.record({"accuracy": evaluate(net)})
 
-    Without the `with`, a framework that calls back calls `start`, `record` and `finish`. A run is real, and first
-    pushed, when it starts (`epochs` and `record` see to it). Its methods return at once: a thread sends. None raises,
-    unless `ignore_exceptions=False`.
+    `Exporter.run` makes one. Without `with`, as in the callbacks of a framework, call `start`, `record` and `finish`. A
+    run is first pushed when it starts (`epochs` and `record` start it). Its methods return at once, because another
+    thread sends, and raise nothing, unless `ignore_exceptions=False`. A run that is deleted before anything has ended
+    it has failed: keep it as long as the training lasts.
 
-    A copy has the same settings and no run. A pickle holds no password: the environment of the other process does.
+    Args:
+        settings: of the exporter.
+        log: of the exporter.
+        hook: calls the hooks of the exporter's plugins.
+        phase: `train`, `validate`, `test` or `predict`.
+        is_due: returns whether a push of what the exporter keeps of this run, and that may wait, would be sent now.
 
-    What it is made with is documented in `Exporting`, its base.
+    Raises:
+        ConfigurationError: there is no such phase.
     """
 
-    def _begin(self) -> None:
-        self._ledger: Ledger | None = None
-        self._silent = False  # disabled, or of several processes one that exports nothing
-        self._epoch: int | None = None  # the one under way, inside `epochs`
-        self._recorder = Recorder(self._settings, self._report)
-        self._checking = threading.Lock()
-
-    @property
-    def group(self) -> Group:
-        """The grouping key, once the run has started."""
-        return self.ledger.group
-
-    @property
-    def name(self) -> str | None:
-        """The `run` label, once the run has started; None where there is none."""
-        return self.ledger.name
-
-    @property
-    def ledger(self) -> Ledger:
-        """The newest value of everything; for the core's exporter."""
-        if self._ledger is None:
-            raise ExportError("the run has not started")
-        return self._ledger
+    def __init__(self, settings: Settings, log: Log, hook: Any, phase: str, *, is_due: Callable[[Any], bool]) -> None:
+        super().__init__(settings, log, hook, phase, is_due=is_due)
+        self._epoch: int | None = None  # the current one, inside `epochs`
 
     @property
     def parameters(self) -> tuple[int, int] | None:
@@ -72,77 +53,80 @@ class Run(Exporting):
         return self._recorder.parameters
 
     @property
-    def open(self) -> bool:
-        """Whether the run has started, in this process, and has not ended."""
-        return self._ledger is not None and self._ledger.running
-
-    def start(
-        self,
-        *,
-        epochs: int | None = None,
-        epoch: int = 0,
-        alive: Callable[[], bool] | None = None,
-        rank: int | None = None,
-    ) -> None:
-        """Begin: from now on the destinations show that this run is running.
-
-        Args:
-            epochs: how many epochs the run is to end with, or None where nobody knows.
-            epoch: how many epochs are completed already, in a run that resumes.
-            alive: whether the training still goes on; asked with each heartbeat, off the training thread, and where it
-                says no, the run has failed. For frameworks that say nothing when an exception ends them.
-            rank: of this process among those of one training; `RANK` in the environment says it where it is left out.
-                Above 0 the run stays silent, unless `per_rank`.
-        """
-        with self.guard("starting the run"):
-            if self._ledger is not None or self._silent:
-                return
-            rank = rank_of_process() if rank is None else rank
-            settings = self._settings
-            self._silent = disabled() or (rank > 0 and not settings.per_rank)
-            if self._silent:
-                return
-            name = new_run_name() if settings.name == "auto" else settings.name
-            key = {"job": settings.job, "phase": self._phase, **settings.grouping_key}
-            if name is not None and settings.concurrent:
-                key["run"] = name
-            if settings.per_rank:
-                key["rank"] = str(rank)
-            self._alive = alive
-            self._ledger = Ledger(
-                Group(tuple(key.items())),
-                self._phase,
-                name=name,
-                report=self._report,
-                info=known_info() | dict(settings.info),
-                check=self._check,
-                most_metrics=settings.most_metrics,
-                epochs_planned=epochs,
-                epoch=epoch if self._phase == "train" else None,
-            )
-            process.this.runs.add(self)
-            announce("gangplank_run_started", self)
-            ask_for_info(self, self._take_info)
+    def exports_steps(self) -> bool:
+        """Whether the metrics of steps are wanted."""
+        return self._settings.update_every is not None
 
     def epochs(self, total: int, *, first: int = 0) -> Iterator[int]:
-        """Yield the indices of the epochs, from `first` to `total` - 1; counts and times them.
+        """Yield the indices of the epochs, from `first` to `total` - 1, and time them.
 
-        `record` needs no `epoch=` inside; a run that resumes gives how many epochs are completed as `first`.
+        Inside, `record` needs no `epoch=`. In a run that resumes, `first` is the number of completed epochs.
         """
         if first < total:
             self.start(epochs=total, epoch=first)
         try:
             for epoch in range(first, total):
                 self._epoch = epoch
+                if not self.exports_steps:
+                    with self.guard("ending the startup"):
+                        self.activities.end_startup()
                 self.begin_epoch()
                 yield epoch
         finally:
             self._epoch = None
 
     def begin_epoch(self) -> None:
-        """Time the epoch from here; without it, an epoch lasts from one `record` to the next, the first one unknown."""
+        """Time the epoch from here. Without this, an epoch lasts from one `record` to the next."""
         with self.guard("beginning the epoch"):
             self._recorder.begin_epoch()
+
+    def begin_activity(self, name: str) -> None:
+        """Count the time of the run as this activity from now on, until another one begins.
+
+        To be called on the thread that has started the run: what other threads do is not where its time goes.
+        A run begins with `startup`. Its first `step` or `record` begins `train`; unless steps are exported
+        (`update_freq`), so does the first epoch of `epochs`.
+
+        Args:
+            name: `startup`, `train`, `data_wait`, `validate`, `checkpoint` or `other`.
+        """
+        try:
+            self.activities.begin(name)
+        except Exception:  # a guard around each of them would cost more than what it guards
+            with self.guard("beginning an activity"):
+                raise
+
+    @contextmanager
+    def activity(self, name: str) -> Iterator[None]:
+        """Count the time of a block as this activity, and then that of the one before again.
+
+            with run.activity("validate"):
+                accuracy = evaluate(net)
+
+        Args:
+            name: as for `begin_activity`.
+        """
+        before = self.activities.current
+        self.begin_activity(name)
+        try:
+            yield
+        finally:
+            with self.guard("resuming an activity"):
+                self.activities.resume(before)
+
+    def checkpoint(self, step: int | None = None) -> None:
+        """Note that a checkpoint has been saved; it is pushed at the push interval.
+
+        Args:
+            step: that it goes on from; by default the newest one that is known.
+        """
+        with self.guard("noting a checkpoint"):
+            if self._open:
+                known = self.planned.step if self._recorder.step is None else self._recorder.step
+                saved = known if step is None else self._log.read("step", step, whole)
+                self._hook.gangplank_snapshot(
+                    run=self, snapshot=Snapshot(checkpoint=(time.time(), saved), of_steps=True)
+                )
 
     def record(
         self,
@@ -155,46 +139,48 @@ class Run(Exporting):
         learning_rates: Mapping[Any, Any] | float | None = None,
         parameters: tuple[int, int] | None = None,
         weights: Any = None,
+        computed: Mapping[str, Any] | None = None,
     ) -> None:
-        """Export what is known at the end of an epoch, or of an evaluation.
+        """Export the results of an epoch, of a step or of an evaluation.
+
+        Those of a step (with `step`, outside of epochs) are pushed at the push interval, all others at once.
 
         Args:
-            metrics: numbers by the framework's names; also 0-d arrays and scalars of any framework. What is no number
-                is dropped, counted and reported once.
-            epoch: the index of the epoch that has ended, from 0; inside `epochs` it is known; None outside of epochs.
+            metrics: numbers by the framework's names: Python numbers, 0-d arrays, and scalars of any framework. A value
+                that is not a number is dropped, counted and reported once.
+            epoch: the index of the epoch that has ended, from 0; None outside of epochs. Inside `epochs` it is known.
             step: optimizer steps so far.
-            samples: samples that the epoch has seen.
-            seconds: the time that these took; the epoch's where it is left out.
-            learning_rates: the one there is, or all by optimizer or parameter group; they replace those from before.
-            parameters: how many parameters are trainable, and how many are not; a torch module or a Keras model given
-                as `weights` knows.
+            samples: the number of samples in the epoch.
+            seconds: the time that these samples took; by default the duration of the epoch.
+            learning_rates: one rate, or rates by optimizer or parameter group; they replace all earlier ones.
+            parameters: how many parameters are trainable, and how many are not. They are known if `weights` is a torch
+                module or a Keras model.
             weights: a Keras model, a torch module, a tree of JAX arrays, NumPy arrays or torch tensors of any shapes
                 and float dtypes, pairs of name and array, or an iterable of these. They are read before `record`
-                returns, and only where a histogram is due.
+                returns, and only if a histogram is due.
+            computed: for adapters: metrics that the adapter computes, such as a gradient norm. One of the framework's
+                metrics that has the same name is exported beside it, under another name.
         """
         with self.guard("recording"):
-            self.start()
-            if self._ledger is None:  # disabled, silent, or it could not start
+            if not self._open:
+                self.start()
+            if self._silent or self._group is None:  # or it could not start
                 return
-            if not self.open:
-                raise ExportError("the run has ended, or belongs to another process: nothing more is recorded in it")
-            epoch = self._epoch if epoch is None else epoch
+            if not self._open:
+                raise ExportError("nothing more can be recorded: the run has ended, or belongs to another process")
             snapshot = self._recorder.snapshot(
                 metrics,
-                epoch=epoch,
+                epoch=self._epoch if epoch is None else epoch,
                 step=step,
                 samples=samples,
                 seconds=seconds,
                 learning_rates=learning_rates,
                 parameters=parameters,
                 weights=weights,
+                computed=computed,
             )
-            announce("gangplank_snapshot", self, snapshot=snapshot)
-
-    @property
-    def exports_steps(self) -> bool:
-        """Whether the metrics of steps are wanted."""
-        return self._settings.update_every is not None
+            self.activities.end_startup()
+            self._hook.gangplank_snapshot(run=self, snapshot=snapshot)
 
     def step(
         self,
@@ -205,58 +191,57 @@ class Run(Exporting):
         data_wait: float | None = None,
         forward: float | None = None,
         prefix: str = "batch_",
+        computed: Mapping[str, Any] | None = None,
     ) -> None:
-        """Note one step of the training; takes microseconds, and may be called from any thread and out of order.
+        """Note one training step. Takes microseconds; may be called from any thread, and out of order.
 
         Args:
-            metrics: numbers by the framework's names, as for `record`; read when they are pushed, so they may not
-                change any more. Those that `update_freq` does not want are left alone.
+            metrics: numbers by the framework's names, as for `record`. They are read when they are pushed, so they must
+                not change after this call. Only those of the steps that `update_freq` selects are read.
             step: optimizer steps so far.
             duration: seconds that the step took.
             data_wait: seconds that it waited for its data.
-            forward: seconds from its beginning to the backward pass.
-            prefix: goes in front of the metrics' names, to tell them from an epoch's; "" only for names of their own.
+            forward: seconds from its beginning to its backward pass.
+            prefix: of the metrics' names, which keeps them apart from those of epochs. Use "" only if no metric of an
+                epoch has the same name.
+            computed: as for `record`; they have no prefix, and are read only if `metrics` are given.
         """
         try:
-            if self._ledger is None and not self._silent:
+            if self._group is None and not self._silent:
                 self.start()
-            ledger = self._ledger
-            if ledger is None or not ledger.running:
-                return
-            if self._recorder.steps.note(metrics, step, duration, data_wait, forward, prefix):
-                announce("gangplank_snapshot", self, snapshot=self._recorder.step_snapshot())
-        except Exception:  # a guard around each step would cost more than the step
+            due = self._open and self._recorder.steps.note(
+                metrics, step, duration, data_wait, forward, prefix, computed=computed
+            )
+            if due and not notice_fork():
+                self.activities.end_startup()
+                self._record_steps()
+        except Exception:  # entering a guard for each step would take longer than noting the step
             with self.guard("noting a step"):
                 raise
 
     def finish(self, error: BaseException | None = None, *, weights: Any = None) -> None:
         """End the run, and wait up to `flush_timeout` for its last values to arrive.
 
-        A run that never started, or that has ended, stays as it is.
+        Does nothing if the run has not started, or has ended.
 
         Args:
-            error: what ended it early: the run shows as failed, or as interrupted (KeyboardInterrupt, SystemExit), and
-                nothing is raised in place of it.
+            error: the exception that ended it: the run is shown as failed, or as interrupted (KeyboardInterrupt,
+                SystemExit), and no exporting problem is raised.
             weights: as for `record`; counted whatever `histogram_freq` says.
         """
         with self.guard("finishing the run", raises=error is None):
-            if not self.open:
+            if not self._open:
                 return
-            if weights is not None:
-                self.record(weights=weights)
-            if self._recorder.steps.unsaid:
-                announce("gangplank_snapshot", self, snapshot=self._recorder.step_snapshot())
-            self._recorder.report_missing(self._phase)
-            process.this.runs.discard(self)
-            announce("gangplank_run_finished", self, outcome=Outcome.of(error))
-
-    def leave(self) -> None:
-        """Leave the run to the process that it was started in; this one is forked from it."""
-        self.ledger.running = False
+            try:
+                if weights is not None:
+                    self.record(weights=weights)
+            finally:
+                self._end(error)
 
     def __enter__(self) -> Self:
-        # An evaluation begins here; a training with its first epoch, since there may be none left.
-        if self._phase != "train":
+        self.watched = True
+        # An evaluation starts here; a training starts with its first epoch, because there may be none left.
+        if self.phase != "train":
             self.start()
         return self
 
@@ -264,22 +249,3 @@ class Run(Exporting):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.finish(error)
-
-    def _take_info(self, plugin: str, facts: object) -> None:
-        """Add what a plugin knows to the info family; called on the plugins' thread."""
-        with self.guard(f"taking the info of {plugin}", raises=False):
-            if self.ledger.add_info(plugin, facts):
-                self.destinations.wake(self.ledger)
-
-    def _check(self) -> None:
-        """Notice that the training has ended without saying so; one look may err, several do not."""
-        if not self._checking.acquire(blocking=False):
-            return  # another destination's thread looks
-        try:
-            for _ in range(_LOOKS):
-                if self._alive is None or not self.open or self._alive():
-                    return
-                time.sleep(_BETWEEN_LOOKS)
-            self.finish(RuntimeError("the training is over, and nobody said how it ended"))
-        finally:
-            self._checking.release()

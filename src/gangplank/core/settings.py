@@ -1,58 +1,90 @@
-"""What the user asked for, checked at construction: a mistake costs no training."""
+"""The options of an exporter, checked at construction, before training starts."""
 
 from __future__ import annotations
 
-import os
 import pickle
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import Protocol
+from typing import TypeVar
 
-from gangplank.core.address import Written, scheme_of
-from gangplank.core.buckets import HISTOGRAM_WEIGHT_BUCKETS_AUTO, MOST_TENSORS, MOST_WEIGHT_SERIES, edges_of
-from gangplank.core.credentials import Credentials
-from gangplank.core.errors import ConfigurationError
-from gangplank.core.info import INFO_LABELS
-from gangplank.core.naming import check_labels, check_value
-from gangplank.core.sinks import Sink
+from gangplank.core.errors import ConfigurationError, kind_of
+from gangplank.core.labels import check_value
+from gangplank.core.sinks.address import conceal, scheme_of, whole, without_credentials
+from gangplank.core.sinks.base import Handler, Sink
+from gangplank.core.sinks.credentials import Credentials
+from gangplank.core.sinks.hidden import hide, reveal
+from gangplank.core.weights.buckets import HISTOGRAM_WEIGHT_BUCKETS_AUTO, MOST_TENSORS, MOST_WEIGHT_SERIES, edges_of
+
+T = TypeVar("T")
 
 _LONGEST = 86_400.0
-# Each is two series: its value and its epoch.
+# Each metric takes two series: its value and its epoch.
 MOST_METRICS = 800
+_CREDENTIALS = "a callable that returns (user, password), or the whole header"
 
 
-class Handler(Protocol):
-    """prometheus_client's contract: called with these keywords, it returns a callable that sends."""
+@dataclass(frozen=True)
+class Destination:
+    """One destination with options of its own, for `Exporter(address=[...])`.
 
-    def __call__(
-        self, url: str, method: str, timeout: float | None, headers: list[tuple[str, str]], data: bytes
-    ) -> Callable[[], None]:
-        """Return what sends the data."""
+        Exporter(["gateway:9091", Destination("https://backup.example/push", push_interval=60.0)], "digits")
+
+    Args:
+        address: as for `Exporter`.
+        push_interval: as for `Exporter`; by default the exporter's.
+        timeout: as for `Exporter`; by default the exporter's.
+        credentials: as for `Exporter`; by default those in the address, or in the environment for this host.
+
+    Attributes:
+        address: reads as it may be shown: without credentials.
+    """
+
+    address: str = field(repr=False)
+    push_interval: float | None = None
+    timeout: float | None = None
+    credentials: Credentials | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "address", conceal(self.address))
+        object.__setattr__(self, "credentials", hide(self.credentials))
+
+    def __str__(self) -> str:
+        """The address, without credentials."""
+        return without_credentials(whole(self.address))
+
+    @property
+    def is_gateway(self) -> bool:
+        """Whether it is a Pushgateway."""
+        return scheme_of(self.address) in ("http", "https")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings of an exporter, as its constructor documents them.
+    """The checked options of an exporter; `Exporter` documents them.
 
     Attributes:
-        edges: of the weight histogram, or None for no histogram.
-        tensors: of how many tensors the weights are counted apart; 0 for all weights together.
-        update_every: of how many steps the metrics of one are taken, or None for no step's.
-        name: of each run: "auto" for one that is made, None for no `run` label.
-        lost_password: whether pickling took credentials out of an address.
+        destinations: at least one.
+        framework: the info labels that the adapter gives.
+        info: the info labels that the user gives.
+        edges: of the weight histogram, None for no histogram.
+        tensors: how many tensors are counted separately; 0 counts all weights together.
+        update_every: n exports the metrics of every n-th step, None those of no step.
+        name: the `run` label: "auto" for a generated name, None for no label.
+        sink, handler: hidden, since they may hold a password.
+        lost_password: whether pickling removed credentials from an address.
     """
 
-    addresses: tuple[Written, ...]
-    sink: Callable[[str], Sink] | None = field(repr=False)  # any of these may hold a password
+    destinations: tuple[Destination, ...]
+    sink: Callable[[str], Sink] | None = field(repr=False)
     handler: Handler | None = field(repr=False)
-    credentials: Credentials | None = field(repr=False)
     job: str
     grouping_key: Mapping[str, str]
     name: str | None
     concurrent: bool
     per_rank: bool
+    framework: Mapping[str, str]
     info: Mapping[str, str]
     metrics: frozenset[str] | None
     edges: tuple[float, ...] | None
@@ -67,121 +99,132 @@ class Settings:
 
     @property
     def most_metrics(self) -> int:
-        """How many metrics a run exports at most: a page has some 2,000 series, and the weights take theirs."""
+        """How many metrics a run exports at most: a page has up to 2,000 series, those of the weights included."""
         taken = (self.tensors or 1) * (len(self.edges or ()) + 4)
         return max(50, min(MOST_METRICS, (1_900 - taken) // 2))
 
+    @property
+    def shortest_push_interval(self) -> float:
+        """The shortest `push_interval` of all destinations."""
+        intervals = (one.push_interval for one in self.destinations)
+        return min(self.push_interval if own is None else own for own in intervals)
+
     def picklable(self) -> Settings:
-        """Return the settings as they may be pickled: without a password.
+        """Return the settings for a pickle, which leaves out passwords, as the settings of the other process then say.
 
         Raises:
-            ConfigurationError: the sink, the handler or the credentials cannot be pickled, with the cure.
+            ConfigurationError: the sink, the handler or credentials cannot be pickled; the message suggests a fix.
         """
-        for name, given in (("sink", self.sink), ("handler", self.handler), ("credentials", self.credentials)):
+        credentials = (one.credentials for one in self.destinations)
+        for name, given in (
+            ("sink", self.sink),
+            ("handler", self.handler),
+            *(("credentials", one) for one in credentials),
+        ):
             _check_picklable(name, given)
-        bare = tuple(Written(str(address)) for address in self.addresses)
-        return replace(self, addresses=bare, lost_password=self.lost_password or bare != self.addresses)
+        lost = any(whole(one.address) != str(one) for one in self.destinations)
+        return replace(self, lost_password=self.lost_password or lost)
 
 
-def check_settings(
+def concealed(address: T) -> T:
+    """Return what an exporter is given as its address so that whatever prints it prints no credentials."""
+    if isinstance(address, Sequence) and not isinstance(address, str | bytes):
+        return [concealed(one) for one in address]  # type: ignore[return-value]
+    return address if isinstance(address, Destination) else conceal(address)
+
+
+def check_destinations(
+    address: str | Destination | Sequence[str | Destination],
     *,
-    address: str | Sequence[str],
-    sink: Callable[[str], Sink] | None,
-    handler: Handler | None,
     credentials: Credentials | None,
-    job: str,
-    grouping_key: Mapping[str, object] | None,
-    run: str | None,
-    concurrent: bool,
-    per_rank: bool,
-    info: Mapping[str, object] | None,
-    metrics: Iterable[str] | None,
-    histogram_buckets: Iterable[float] | str | None,
-    per_tensor: bool | int,
-    histogram_freq: int,
-    update_freq: int | str,
-    ignore_exceptions: bool,
-    push_interval: float,
-    timeout: float,
-    flush_timeout: float,
-) -> Settings:
-    """Return the settings, or raise ConfigurationError with the cure."""
-    if concurrent and run is None:
+    handler: Handler | None,
+    sink: Callable[[str], Sink] | None,
+) -> tuple[Destination, ...]:
+    """Return the destinations; the one Pushgateway among them gets the credentials.
+
+    Raises:
+        ConfigurationError: they are not addresses, or the handler or the credentials are not for one Pushgateway.
+    """
+    given = address if isinstance(address, Sequence) and not isinstance(address, str | bytes) else (address,)
+    kinds = [kind_of(reveal(one)) for one in given if not isinstance(one, str | Destination)]
+    if kinds or not given:
         raise ConfigurationError(
-            "concurrent=True tells runs apart by their `run` label: name the run, or leave run= out"
+            f"the address is {(kinds or ['an empty list'])[0]}: give text such as host:port, a Destination, "
+            "or a list of these"
         )
-    addresses = _addresses(address)
+    destinations = tuple(one if isinstance(one, Destination) else Destination(one) for one in given)
     _check_callable("sink", sink, "a callable that returns the sink for an address")
     _check_callable("handler", handler, "a callable, such as prometheus_client's")
-    _check_callable("credentials", credentials, "a callable that returns (user, password), or the whole header")
-    _check_who_sends(addresses, sink=sink, handler=handler, credentials=credentials)
-    checked_info = check_labels("info", info)
-    edges = _edges(histogram_buckets)
-    return Settings(
-        addresses=addresses,
-        sink=sink,
-        handler=handler,
-        credentials=credentials,
-        job=check_value("job", job),
-        grouping_key=check_labels("grouping_key", grouping_key, reserved=(*INFO_LABELS, *checked_info)),
-        name=run if run is None else check_value("run", run),
-        concurrent=concurrent,
-        per_rank=per_rank,
-        info=checked_info,
-        metrics=None if metrics is None else _metric_names(metrics),
-        edges=edges,
-        histogram_freq=_frequency(histogram_freq),
-        tensors=_tensors(per_tensor, edges),
-        update_every=_every(update_freq),
-        ignore_exceptions=ignore_exceptions,
-        push_interval=_seconds("push_interval", push_interval, zero=True),
-        timeout=_seconds("timeout", timeout),
-        flush_timeout=_seconds("flush_timeout", flush_timeout, zero=True),
-    )
-
-
-def disabled() -> bool:
-    """Return whether `GANGPLANK_DISABLED` turns every exporter off."""
-    return os.environ.get("GANGPLANK_DISABLED", "").lower() not in ("", "0", "false")
-
-
-def _addresses(address: str | Sequence[str]) -> tuple[Written, ...]:
-    addresses = (address,) if isinstance(address, str) else tuple(address) if isinstance(address, Sequence) else ()
-    if not addresses or not all(isinstance(one, str) for one in addresses):
-        raise ConfigurationError(
-            f"the address is a {type(address).__name__}: give text such as host:port, or a list of it"
-        )
-    return tuple(map(Written, addresses))
-
-
-def _check_callable(what: str, given: object, cure: str) -> None:
-    if given is not None and not callable(given):
-        raise ConfigurationError(f"{what}= is a {type(given).__name__}: give {cure}")
-
-
-def _check_who_sends(
-    addresses: tuple[Written, ...], *, sink: object | None, handler: object | None, credentials: object | None
-) -> None:
-    """Refuse a handler or credentials that are for nobody, or for more than one."""
-    gateways = [address for address in addresses if scheme_of(address.text) in ("http", "https")]
-    for what, given in (("handler", handler), ("credentials", credentials)):
-        if given is not None and (sink is not None or len(gateways) != 1):
-            there = "sink= is who sends" if sink is not None else f"the addresses are of {len(gateways)}"
-            raise ConfigurationError(f"{what}= is for one Pushgateway, and {there}")
+    for one in destinations:
+        _check_destination(one, sink=sink)
+    _check_callable("credentials", credentials, _CREDENTIALS)
+    gateways = [one for one in destinations if one.is_gateway and one.credentials is None]
+    for what, option in (("handler", handler), ("credentials", credentials)):
+        if option is not None and (sink is not None or len(gateways) != 1):
+            why = "sink= opens the destination" if sink is not None else f"{len(gateways)} addresses are Pushgateways"
+            raise ConfigurationError(f"{what}= is for one Pushgateway, and {why}")
     if handler is not None and credentials is not None:
-        raise ConfigurationError("credentials and a handler: the handler is who sends, so give them to it")
+        raise ConfigurationError("there are credentials and a handler: the handler sends, so give them to the handler")
+    return tuple(replace(one, credentials=credentials) if one in gateways else one for one in destinations)
 
 
-def _seconds(what: str, seconds: float, *, zero: bool = False) -> float:
-    """Return a number of seconds that is finite and above zero (or zero, where that means something)."""
-    if not isinstance(seconds, Real) or not 0 <= seconds <= _LONGEST or (seconds == 0 and not zero):
+def _check_destination(destination: Destination, *, sink: object) -> None:
+    if not isinstance(destination.address, str):
+        raise ConfigurationError(
+            f"the address of a Destination is {kind_of(reveal(destination.address))}: give text such as host:port"
+        )
+    if destination.push_interval is not None:
+        check_seconds("push_interval", destination.push_interval, zero=True)
+    if destination.timeout is not None:
+        check_seconds("timeout", destination.timeout)
+    _check_callable("credentials", destination.credentials, _CREDENTIALS)
+    if destination.credentials is not None and (sink is not None or not destination.is_gateway):
+        raise ConfigurationError(f"credentials= are for a Pushgateway, and {destination} is not one")
+
+
+def _check_callable(what: str, given: object, fix: str) -> None:
+    if given is not None and not callable(reveal(given)):
+        raise ConfigurationError(f"{what}= is {kind_of(reveal(given))}: give {fix}")
+
+
+def check_run_name(run: str | None, *, concurrent: bool) -> str | None:
+    """Return the name of the runs, None for no label.
+
+    Raises:
+        ConfigurationError: it is not text, or there is none although runs are concurrent.
+    """
+    if concurrent and run is None:
+        raise ConfigurationError(
+            "concurrent=True distinguishes runs by their `run` label: name the run, or leave run= out"
+        )
+    return run if run is None else check_value("run", run)
+
+
+def check_flag(what: str, flag: bool) -> bool:  # noqa: FBT001  it is checked
+    """Return an option that is either True or False; a text such as "False" would count as True."""
+    if not isinstance(flag, bool):
+        raise ConfigurationError(f"{what}={flag!r:.50}: give True or False, not {kind_of(flag)}")
+    return flag
+
+
+def check_seconds(what: str, seconds: float, *, zero: bool = False) -> float:
+    """Return a number of seconds that is finite and above zero, or zero if `zero` allows it."""
+    if (
+        not isinstance(seconds, Real)
+        or isinstance(seconds, bool)
+        or not 0 <= seconds <= _LONGEST
+        or (seconds == 0 and not zero)
+    ):
         raise ConfigurationError(
             f"{what}={seconds!r:.50}: give seconds, {'zero or more' if zero else 'more than zero'}, a day at most"
         )
     return float(seconds)
 
 
-def _metric_names(metrics: Iterable[str]) -> frozenset[str]:
+def check_metrics(metrics: Iterable[str] | None) -> frozenset[str] | None:
+    """Return the names of the metrics to export, None for all."""
+    if metrics is None:
+        return None
     if not isinstance(metrics, Iterable):
         raise ConfigurationError(f'metrics={metrics!r}: give a list of names, such as metrics=["loss"]')
     if isinstance(metrics, str):
@@ -189,11 +232,12 @@ def _metric_names(metrics: Iterable[str]) -> frozenset[str]:
     names = list(metrics)
     for name in names:
         if not isinstance(name, str) or not name:
-            raise ConfigurationError(f"metrics holds {name!r}: a metric's name is text, as the framework logs it")
+            raise ConfigurationError(f"metrics contains {name!r}: give names of metrics, as the framework logs them")
     return frozenset(names)
 
 
-def _frequency(histogram_freq: int) -> int:
+def check_frequency(histogram_freq: int) -> int:
+    """Return n if the weights are counted every n epochs, 0 if they are counted only at the end."""
     if not isinstance(histogram_freq, int) or isinstance(histogram_freq, bool) or histogram_freq < 0:
         raise ConfigurationError(
             f"histogram_freq={histogram_freq!r}: give n for every n epochs and the end, or 0 for the end only"
@@ -201,7 +245,8 @@ def _frequency(histogram_freq: int) -> int:
     return histogram_freq
 
 
-def _edges(buckets: Iterable[float] | str | None) -> tuple[float, ...] | None:
+def check_edges(buckets: Iterable[float] | str | None) -> tuple[float, ...] | None:
+    """Return the edges of the weight histogram, None for no histogram."""
     if buckets is None:
         return None
     if isinstance(buckets, str) and buckets == "auto":
@@ -209,7 +254,8 @@ def _edges(buckets: Iterable[float] | str | None) -> tuple[float, ...] | None:
     return edges_of(buckets)
 
 
-def _tensors(per_tensor: int, edges: tuple[float, ...] | None) -> int:
+def check_tensors(per_tensor: int, edges: tuple[float, ...] | None) -> int:
+    """Return how many tensors are counted separately."""
     if not isinstance(per_tensor, int) or per_tensor < 0:
         raise ConfigurationError(
             f"per_tensor={per_tensor!r}: give True for the {MOST_TENSORS} largest tensors, or n for the n largest"
@@ -219,10 +265,11 @@ def _tensors(per_tensor: int, edges: tuple[float, ...] | None) -> int:
     return int(per_tensor)
 
 
-def _every(update_freq: int | str) -> int | None:
-    if update_freq == "epoch":
+def check_update_freq(update_freq: int | str) -> int | None:
+    """Return n if the metrics of every n-th step are exported, None if those of no step are."""
+    if isinstance(update_freq, str) and update_freq == "epoch":
         return None
-    every = 1 if update_freq == "batch" else update_freq
+    every = 1 if isinstance(update_freq, str) and update_freq == "batch" else update_freq
     if not isinstance(every, int) or isinstance(every, bool) or every < 1:
         raise ConfigurationError(
             f'update_freq={update_freq!r}: give "epoch" for epochs only, "batch" for every step, or n for every n steps'
@@ -231,11 +278,16 @@ def _every(update_freq: int | str) -> int | None:
 
 
 def _check_picklable(name: str, given: object) -> None:
+    # cloudpickle can pickle more, and may be in use.
+    if not _is_picklable(given) and "cloudpickle" not in sys.modules:
+        raise ConfigurationError(
+            f"{name}= is a {type(reveal(given)).__name__} that cannot be pickled: use a function at the top of a module"
+        )
+
+
+def _is_picklable(given: object) -> bool:
     try:
         pickle.dumps(given)
-    except Exception:  # noqa: BLE001  picklers raise anything; what they say may show a password
-        if "cloudpickle" in sys.modules:  # which may be who pickles, and can do more
-            return
-        raise ConfigurationError(
-            f"{name}= is a {type(given).__name__} that cannot be pickled: use a function at the top of a module"
-        ) from None
+    except Exception:  # noqa: BLE001  pickle raises anything, and its message may show a password
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""Which gangplank this is, and how to get this very one."""
+"""The version of gangplank, and how to install exactly this version."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ VERSION = "0.6.0.dev0"
 
 
 def how_to_install(*extras: str) -> str:
-    """Return what to do to install this version with some extras.
+    """Return the instruction that installs this version with some extras.
 
     The index has released versions only: before the release of this one, `pip install gangplank` gets an older program.
     """

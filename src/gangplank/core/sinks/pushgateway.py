@@ -1,4 +1,4 @@
-"""The Pushgateway: PUT replaces the group of a run with its newest page."""
+"""A Pushgateway: PUT replaces the group of a run with its newest page."""
 
 from __future__ import annotations
 
@@ -10,21 +10,27 @@ import time
 import urllib.error
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import quote
 
-from gangplank.core.address import parse
-from gangplank.core.credentials import Access, Credentials, access_to, is_exposed
-from gangplank.core.errors import ConfigurationError, DeliveryError, FailureReason
-from gangplank.core.exposition import CONTENT_TYPE
-from gangplank.core.page import Page
-from gangplank.core.report import shown
-from gangplank.core.settings import Handler
-from gangplank.core.sinks import transport
-from gangplank.core.snapshot import Group
+from gangplank.core.errors import ConfigurationError, DeliveryError
+from gangplank.core.log import describe, one_line
+from gangplank.core.page.page import Page
+from gangplank.core.page.text import CONTENT_TYPE
+from gangplank.core.sinks.address import parse
+from gangplank.core.sinks.base import Handler
+from gangplank.core.sinks.credentials import Access, Credentials, access_to, is_exposed
+from gangplank.core.sinks.hidden import Authorization, hide
+from gangplank.core.sinks.http import BEGINNING, LONGEST_MESSAGE, Response, request, unix_time
+from gangplank.core.sinks.twin import advice
+from gangplank.core.types import Group
 
-_LONGEST_REASON = 200
-# Where it refuses a page as inconsistent, this version (Debian 13's) panics: it hangs up without an answer.
+# If it refuses a page as inconsistent, this version (Debian 13's) panics: it closes the connection without a response.
 PANICS = "1.11.0"
+# These statuses are about the page: only a changed page can be accepted. Any other problem may be gone at the next try.
+_ABOUT_THE_PAGE = frozenset(
+    {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
+)
 
 
 class Pushgateway:
@@ -32,21 +38,21 @@ class Pushgateway:
 
     Args:
         address: of the gateway.
-        handler: sends in our stead; it is told the timeout, but its deadline is its own affair.
-        credentials: asked for each push; else the address' own are used, or those of the environment.
+        handler: sends instead of this class. It receives the timeout, but need not keep to it.
+        credentials: called for each push; by default those in the address are used, or those in the environment.
 
     Raises:
-        ConfigurationError: the address, or who we are to it, cannot work, with the cure.
+        ConfigurationError: the address or the credentials cannot work; the message suggests a fix.
     """
 
     def __init__(self, address: str, *, handler: Handler | None = None, credentials: Credentials | None = None) -> None:
         self._address = parse(address)
-        self._handler = handler
+        self._handler = hide(handler)
         if handler is None:
             self._access = access_to(self._address, credentials)
-        elif self._address.user is not None:
+        elif self._address.login is not None:
             raise ConfigurationError(
-                "credentials in the address and a handler: the handler is who sends, so give them to it"
+                "there are credentials in the address and a handler: the handler sends, so give them to the handler"
             )
         else:
             self._access = Access()
@@ -57,88 +63,121 @@ class Pushgateway:
 
     @property
     def authenticates(self) -> bool:
-        """Whether requests carry credentials; a handler's are its own."""
+        """Whether requests carry credentials; a handler may have its own."""
         return self._handler is not None or self._access.credentials is not None
 
     @property
     def exposed(self) -> bool:
-        """Whether credentials cross a network in the clear."""
+        """Whether credentials cross a network unencrypted."""
         return self._access.credentials is not None and is_exposed(self._address)
 
     def close(self) -> None:
-        """Nothing: each push has a connection of its own."""
+        """Do nothing: each push has a connection of its own."""
 
     def send(self, page: Page, timeout: float) -> None:
         """Replace the page's group; see `Sink.send`."""
         path, body = path_of(page.group), page.text()
+        if self._handler is not None:
+            if error := self._hand_over(self._handler, page, path, body, timeout):
+                raise error
+            return
         try:
-            if self._handler is not None:
-                self._handler(
-                    url=f"{self._address}{path}",
-                    method="PUT",
-                    timeout=timeout,
-                    headers=[("Content-Type", CONTENT_TYPE)],
-                    data=body,
-                )()
-            else:
-                self._put(path, body, timeout)
-        except urllib.error.HTTPError as error:  # from a handler: its text alone lacks the gateway's reason
-            with error:
-                raise self._refusal(error.code, error.read(_LONGEST_REASON * 4).decode(errors="replace")) from None
+            self._put(page, path, body, timeout)
+        except (OSError, http.client.HTTPException) as failure:
+            raise self._failure(failure, timeout, Authorization(None)) from failure
+
+    def _hand_over(self, handler: Handler, page: Page, path: str, body: bytes, timeout: float) -> DeliveryError | None:
+        """Let the handler send; return what went wrong, since the handler's variables would show its credentials."""
+        headers: list[tuple[str, str]] = [("Content-Type", CONTENT_TYPE)]
+        url = f"{self._address}{path}"
+        try:
+            try:
+                handler(url=url, method="PUT", timeout=timeout, headers=headers, data=body)()
+            except urllib.error.HTTPError as error:  # its text alone lacks the gateway's reason
+                with error:
+                    start = error.read(BEGINNING + 1)
+                complete = len(start) <= BEGINNING
+                authorization = _authorization_in(headers)
+                return self._refusal(page, Response(error.code, error.headers or {}, start, complete, authorization))
+        except DeliveryError as error:
+            text = _authorization_in(headers).strike(str(error))
+            return DeliveryError(text, error.reason, retry=error.retry, retry_after=error.retry_after)
         except (OSError, http.client.HTTPException) as error:
-            raise self._failure(error, timeout) from error
-
-    def _put(self, path: str, body: bytes, timeout: float) -> None:
-        end = time.monotonic() + timeout
-        try:
-            status, answer = self._request("PUT", path, body, {"Content-Type": CONTENT_TYPE}, timeout)
-        except http.client.RemoteDisconnected as error:
-            # A gateway that has just died answers nothing now.
-            if self._version(end - time.monotonic()) != PANICS:
-                raise
-            why = f"{self._address} hung up: it is a Pushgateway {PANICS}, which panics where it refuses a page"
-            raise DeliveryError(f"{why}; install a newer version to see the reason", "rejected") from error
-        if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-            raise self._refusal(status, answer)
-
-    def _request(
-        self, method: str, path: str, body: bytes, headers: Mapping[str, str], timeout: float
-    ) -> tuple[int, str]:
-        return transport.request(
-            method,
-            self._address,
-            path,
-            body=body,
-            headers={**headers, **self._access.headers()},
-            timeout=timeout,
-            tls=self._access.tls if self._address.scheme == "https" else None,
-        )
-
-    def _version(self, timeout: float) -> str | None:
-        """Return the version of the gateway, or None where it does not say."""
-        with contextlib.suppress(Exception):
-            _, answer = self._request("GET", "/api/v1/status", b"", {}, timeout)
-            return str(json.loads(answer)["data"]["build_information"]["version"])
+            return self._failure(error, timeout, _authorization_in(headers))
+        except BaseException as error:  # noqa: BLE001  strangers raise anything
+            return DeliveryError(f"pushing failed: {_authorization_in(headers).strike(describe(error))}", "internal")
         return None
 
-    def _refusal(self, status: int, answer: str) -> DeliveryError:
-        said = f": {shown(answer, _LONGEST_REASON)}" if answer.strip() else ""
-        reason: FailureReason = "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "rejected"
-        return DeliveryError(f"{self._address} answered {status}{said}", reason)
+    def _put(self, page: Page, path: str, body: bytes, timeout: float) -> None:
+        end = time.monotonic() + timeout
+        try:
+            response = self._request("PUT", path, body, {"Content-Type": CONTENT_TYPE}, timeout)
+        except http.client.RemoteDisconnected as error:
+            # A gateway that has just been killed does not answer this.
+            if self._version(end - time.monotonic()) != PANICS:
+                raise
+            raise DeliveryError(
+                f"{self._address} closed the connection: it is a Pushgateway {PANICS}, which panics if it refuses a "
+                "page; install a newer version to see the reason",
+                "rejected",  # probably: so it is sent again
+            ) from error
+        if not response.accepted:
+            raise self._refusal(page, response)
 
-    def _failure(self, error: OSError | http.client.HTTPException, timeout: float) -> DeliveryError:
-        cause = getattr(error, "reason", None)  # urllib's URLError wraps the one that tells
+    def _request(self, method: str, path: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Response:
+        return request(method, self._address, path, access=self._access, timeout=timeout, body=body, headers=headers)
+
+    def _version(self, timeout: float) -> str | None:
+        """Return the version of the gateway, None if it does not say."""
+        with contextlib.suppress(Exception):
+            response = self._request("GET", "/api/v1/status", b"", {}, timeout)
+            return str(json.loads(response.body)["data"]["build_information"]["version"])
+        return None
+
+    def _refusal(self, page: Page, response: Response) -> DeliveryError:
+        why = advice(page, self._address, response.body.decode(errors="replace"))
+        return DeliveryError(
+            f"{self._address} {response.describe(why)}",
+            "server_error" if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "rejected",
+            retry=response.status not in _ABOUT_THE_PAGE,
+            retry_after=_seconds_in(response.headers.get("Retry-After", "")),
+        )
+
+    def _failure(
+        self,
+        error: OSError | http.client.HTTPException,
+        timeout: float,
+        authorization: Authorization,
+    ) -> DeliveryError:
+        cause = getattr(error, "reason", None)  # the cause inside urllib's URLError
         if isinstance(error, TimeoutError) or isinstance(cause, TimeoutError):
             return DeliveryError(f"{self._address} did not answer within {timeout:.3g} s", "timeout")
-        why = shown(error, _LONGEST_REASON) or type(error).__name__
-        return DeliveryError(f"{self._address} is out of reach: {why}", "unreachable")
+        why = one_line(authorization.strike(str(error)), LONGEST_MESSAGE) or type(error).__name__
+        return DeliveryError(f"{self._address} is unreachable: {why}", "unreachable")
+
+
+def _authorization_in(headers: list[tuple[str, str]]) -> Authorization:
+    """Return what a handler may have sent: one of prometheus_client's adds it to the headers that it is given."""
+    given: list[tuple[str, Any]] = [*headers]
+    values = (value for name, value in given if name.lower() == "authorization")
+    return Authorization(
+        " ".join(value.decode("latin-1") if isinstance(value, bytes) else str(value) for value in values)
+    )
+
+
+def _seconds_in(retry_after: str) -> float | None:
+    """Return the seconds in a `Retry-After` header, which has a number or a date; None if it has neither."""
+    if retry_after.strip().isdecimal():
+        return float(retry_after)
+    date = unix_time(retry_after)
+    return None if date is None else max(0.0, date - time.time())
 
 
 def path_of(group: Group) -> str:
     """Return the path of a group's URL on a Pushgateway, its labels in the group's order.
 
     A value that a path cannot hold as it is (a slash; `.` and `..`, which are steps; white space, which proxies trim)
-    goes as URL-safe Base64, as the Pushgateway's API has it.
+    is written in URL-safe Base64, as the Pushgateway's API allows.
     """
     parts = ["/metrics"]
     for name, value in group.labels:

@@ -1,71 +1,66 @@
-"""The newest page of every group, together on one page: for destinations that do not keep groups apart themselves."""
+"""The newest page of every group, shown as one page: for destinations without groups."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from gangplank.core.page.page import Page
+from gangplank.core.page.reading import labels_of, read
+from gangplank.core.page.text import Block, in_turns, join
+from gangplank.core.types import Group
 
-from prometheus_client import Metric
-from prometheus_client.registry import Collector
-
-from gangplank.core.page import Page
-from gangplank.core.snapshot import Group
-
-# What all samples of a page are labelled with: job, phase, the user's labels and run.
+# The labels that all samples of a page have: job, phase, the user's labels and run.
 Identity = frozenset[tuple[str, str]]
 
-# Every page has this family, and each of its samples the page's identity and nothing more.
-_TELLS = "gangplank_run_heartbeat_timestamp_seconds"
+# Every page has this family, and its one sample has the labels of the page's identity and no others.
+_IDENTIFYING = "gangplank_run_heartbeat_timestamp_seconds"
 
 
-class Together(Collector):
-    """Pages of several groups, each sample with its identity; one thread at a time puts, and any may collect.
+class Together:
+    """Pages of several groups, each sample labelled with its identity.
+
+    One thread at a time may call `put`, while any number of threads read the text. The text of a page is made by `put`;
+    to show it, it is only joined with the texts of the others.
 
     Args:
-        families: what is shown already, as read from a text; what is no page of ours is left out.
+        text: what is shown from the start, as `text` returned it, possibly in another process. Samples that do not
+            belong to a page are left out.
+
+    Raises:
+        ValueError: it is not a text that `text` has returned.
     """
 
-    def __init__(self, families: Iterable[Metric] = ()) -> None:
-        self._shown = _pages(list(families))
+    def __init__(self, text: bytes = b"") -> None:
+        self._shown = _pages(text)
 
     def put(self, page: Page) -> None:
-        """Show this page in place of the one of its group before."""
+        """Show this page in place of the earlier one of its group."""
         page = page.identified()
+        blocks = list(page.blocks())
         others = {identity: shown for identity, shown in self._shown.items() if not _is_of(identity, page.group)}
-        # Exchanged as a whole: who collects meanwhile sees the one or the other.
-        self._shown = {frozenset(page.labels.items()): list(page.collect()), **others}
+        # All at once: another thread reads the old pages or the new ones.
+        self._shown = {frozenset(page.labels.items()): blocks, **others}
 
-    def collect(self) -> Iterator[Metric]:
-        """Yield each family once, with the samples of all pages; of two types that it has, the newest one's."""
-        families: dict[str, Metric] = {}
-        for shown in self._shown.values():
-            for family in shown:
-                whole = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
-                if whole.type == family.type:
-                    whole.samples.extend(family.samples)
-        yield from families.values()
+    def text(self) -> bytes:
+        """Return all pages in Prometheus' text format, each family once; if a name has two types, the newest one."""
+        return join(block for blocks in self._shown.values() for block in blocks)
 
 
 def _is_of(identity: Identity, group: Group) -> bool:
-    """Return whether this is the identity of a run of the group; one that is not in the key has `run` besides."""
+    """Return whether this is the identity of a run of the group: the group's labels, with or without `run`."""
     key = frozenset(group.labels)
     return key == identity or ({name for name, _ in identity - key} == {"run"} and key < identity)
 
 
-def _pages(families: list[Metric]) -> dict[Identity, list[Metric]]:
-    """Return the families of each page; a sample belongs to the one that has most labels in common with it."""
-    pages: dict[Identity, list[Metric]] = {
-        frozenset(sample.labels.items()): []
-        for family in families
-        for sample in family.samples
-        if sample.name == _TELLS
+def _pages(text: bytes) -> dict[Identity, list[Block]]:
+    """Return the families of each page; a sample belongs to the page with which it has the most labels in common."""
+    samples = list(read(text))
+    pages: dict[Identity, dict[Block, list[str]]] = {
+        labels_of(line): {} for family, line in samples if family.name == _IDENTIFYING
     }
-    for family in families:
-        parts: dict[Identity, Metric] = {}
-        for sample in family.samples:
-            fitting = (identity for identity in pages if identity <= sample.labels.items())
-            if identity := max(fitting, key=len, default=None):
-                part = parts.setdefault(identity, Metric(family.name, family.documentation, family.type))
-                part.samples.append(sample)
-        for identity, part in parts.items():
-            pages[identity].append(part)
-    return pages
+    for family, line in in_turns(samples):
+        labels = labels_of(line)
+        if identity := max((identity for identity in pages if identity <= labels), key=len, default=None):
+            pages[identity].setdefault(family, []).append(line)
+    return {
+        identity: [family._replace(lines=["".join(lines).encode()]) for family, lines in in_turns(families.items())]
+        for identity, families in pages.items()
+    }

@@ -1,0 +1,1 @@
+"""What the adapters for all frameworks based on torch share."""

@@ -1,0 +1,1 @@
+"""Weight arrays of any framework become exact histogram counts."""
