@@ -1,21 +1,23 @@
-"""For tests of code that pushes metrics, and of adapters.
+"""Helpers for tests of code that pushes metrics, and of adapters.
 
-- `gangplank.testing.gateway`: a Pushgateway in memory; `gangplank.testing.fixtures.gateway` is one as a pytest fixture.
+- `gangplank.testing.gateway`: an in-memory Pushgateway; `gangplank.testing.fixtures.gateway` is a pytest fixture of it.
+- `MemorySink`: a sink that keeps every page in memory.
 - `AdapterContract`: the tests that every adapter must pass, as a class for pytest.
 
-Importing this imports no pytest: `AdapterContract` does when it is first used.
+Importing this does not import pytest: the first use of `AdapterContract` does.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gangplank.core.stand_in import stand_in
+from gangplank._stand_in import stand_in
+from gangplank.testing.memory import MemorySink
 
 if TYPE_CHECKING:
     from gangplank.testing.contract import AdapterContract
 
-__all__ = ["AdapterContract"]
+__all__ = ["AdapterContract", "MemorySink"]
 
 
 def __getattr__(name: str) -> Any:

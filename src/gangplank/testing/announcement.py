@@ -1,4 +1,4 @@
-"""The first part of the contract: an adapter announces itself, in text."""
+"""The first part of the contract: an adapter announces itself, without importing its framework."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import ClassVar, NoReturn
 import pytest
 
 from gangplank import Adapter
-from gangplank.core.plugins import adapters, load
+from gangplank.core.plugins.registry import adapters, installed
 
-MODULES_OF_A_PLUGIN = "import sys, gangplank.core.plugins as plugins; plugins.adapters(); print(*sys.modules)"
+MODULES_OF_A_PLUGIN = "import sys, gangplank.core.plugins.registry as plugins; plugins.adapters(); print(*sys.modules)"
 
 
 class AnnouncedAdapter:
-    """The tests that train nothing.
+    """The tests that need no training.
 
     Attributes:
         adapter: the `Adapter.name` that is announced.
@@ -26,14 +26,14 @@ class AnnouncedAdapter:
     adapter: ClassVar[str]
 
     def test_it_announces_itself(self) -> None:
-        """`gangplank adapters` lists it, and it can be used."""
+        """`gangplank adapters` lists it as available."""
         announced = [adapter.name for _, adapter in adapters()]
         if self.adapter not in announced:
             problems = "; ".join(
-                f"{plugin.name} is {plugin.state}: {plugin.problem}" for plugin in load() if plugin.problem
+                f"{plugin.name} is {plugin.state}: {plugin.problem}" for plugin in installed() if plugin.problem
             )
             fail(
-                f"no installed plugin announces an adapter {self.adapter!r}, only {announced}. Return it from "
+                f"no installed plugin announces an adapter {self.adapter!r}; announced are {announced}. Return it from "
                 "gangplank_adapters, in the module that [project.entry-points.gangplank] in pyproject.toml names, and "
                 f"pip install the package. {problems}"
             )
@@ -42,17 +42,17 @@ class AnnouncedAdapter:
             fail(f"`gangplank adapters` does not list it as available: {listed.get(self.adapter, sorted(listed))}")
 
     def test_naming_it_imports_no_framework(self) -> None:
-        """Everyone who has it installed pays for the plugin's module, whatever they train with."""
+        """Every training run imports the plugin's module if it is installed, whatever its framework."""
         plugin, adapter = self.announced()
         framework = adapter.framework.partition(".")[0]
         if framework in python("-c", MODULES_OF_A_PLUGIN, GANGPLANK_PLUGINS=plugin).split():
             fail(
                 f"the module of the plugin {plugin!r} imports {framework}: move what needs it to another module, such "
-                f"as that of the exporter ({adapter.exporter}), which the plugin's module only names"
+                f"as that of the exporter ({adapter.exporter}); the plugin's module only names that"
             )
 
     def announced(self) -> tuple[str, Adapter]:
-        """Return the plugin and the adapter; who is not announced has one test that says so, and no others."""
+        """Return the plugin and the adapter; if it is not announced, skip: another test fails and says so."""
         for plugin, adapter in adapters():
             if adapter.name == self.adapter:
                 return plugin, adapter
@@ -60,7 +60,7 @@ class AnnouncedAdapter:
 
 
 def python(*arguments: str, **environment: str) -> str:
-    """Return what Python prints, in a process that finds the modules that this one does."""
+    """Return what Python prints, in a process with the import path of this one."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment}
     done = subprocess.run([sys.executable, *arguments], env=env, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
@@ -69,5 +69,5 @@ def python(*arguments: str, **environment: str) -> str:
 
 
 def fail(message: str) -> NoReturn:
-    """Fail a test with what the author of the adapter can do about it."""
+    """Fail a test with a message that tells the author of the adapter how to fix it."""
     pytest.fail(message, pytrace=False)

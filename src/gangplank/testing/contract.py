@@ -1,43 +1,29 @@
-"""The tests that every adapter must pass; `AdapterContract` says how to have them run."""
+"""The tests that every adapter must pass; the docstring of `AdapterContract` shows how to run them."""
 
 from __future__ import annotations
 
-import copy
-import importlib
-import operator
-import pickle
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
 
 import pytest
 
-from gangplank import Page
-from gangplank.core.plugins import register, unregister
+from gangplank import hooks
 from gangplank.testing import faulty
-from gangplank.testing.announcement import AnnouncedAdapter, fail
+from gangplank.testing.announcement import fail
+from gangplank.testing.child import ChildProcess
 from gangplank.testing.gateway import Gateway
-from gangplank.testing.shown import ARRIVES, JOB, Epochs, Pages, differences, label, metric, soon, state
+from gangplank.testing.memory import MemorySink
+from gangplank.testing.several import SeveralTrainings
+from gangplank.testing.shown import ARRIVES, JOB, Epochs, differences, label, metric, soon, state
+from gangplank.testing.training import EPOCHS, Crash
 
-T = TypeVar("T")
-
-EPOCHS = 3
-# Seconds that a training may take with a faulty gateway, beyond twice the time that it takes without any.
+# Seconds that a training run may take with a faulty gateway, in addition to twice the time that it takes without one.
 SLACK = 5.0
+# Of so many steps with a log at each, there may be a page at the start, at the end of each epoch and at the end.
+STEPS, MOST_PAGES = 100, 20
 
 
-class Crash(Exception):  # noqa: N818  it is what a training's own exception is like
-    """What ends a training in the middle."""
-
-
-def pickled(exporter: T) -> T:
-    """Return the copy that another process would get."""
-    loaded: T = pickle.loads(pickle.dumps(exporter))  # noqa: S301  our own
-    return loaded
-
-
-class AdapterContract(AnnouncedAdapter):
-    """The tests of an adapter, with one method to write: how a user trains with it.
+class AdapterContract(SeveralTrainings, ChildProcess):
+    """The tests of an adapter. A subclass writes one method: how a user trains with it.
 
         from gangplank.testing import AdapterContract
 
@@ -49,71 +35,66 @@ class AdapterContract(AnnouncedAdapter):
                     booster = lightgbm.train(..., epochs, callbacks=[exporter, lambda env: each_epoch(env.iteration)])
                 return {"val_auc": booster.best_score["valid_0"]["auc"]}
 
-    The adapter is installed (`pip install --editable .`), and announces itself through `gangplank_adapters`. Its
-    exporter is called with an address, a job and options, all of which `gangplank.Run` knows: it hands them on.
+    The adapter must be installed (`pip install --editable .`), and announce itself through `gangplank_adapters`. Its
+    exporter is called with an address, a job and options of `gangplank.Exporter`, and passes them on. A subclass that
+    also writes `evaluate` and `train_steps` has these tested; one whose framework refuses to train 0 epochs writes
+    `train_nothing`. A test of what a subclass does not have is skipped, with the reason.
 
     Attributes:
         adapter: the `Adapter.name` that is announced.
     """
 
-    def train(self, exporter: Any, epochs: int, each_epoch: Callable[[int], None]) -> Mapping[str, float]:
-        """Train as a user would, as small a model as there is: this is called some twenty times.
-
-        Begin with the same seeds each time: the numbers of two trainings are compared.
-
-        Args:
-            exporter: of the adapter, to put into the training the way its documentation says.
-            epochs: how many to train.
-            each_epoch: to be called at the end of every epoch with its index, from inside the framework's loop. It
-                raises where the training is to fail: let that through.
-
-        Returns:
-            The final values, from the framework itself and not from the adapter, by the names under which they are
-            exported in phase train: `{"loss": 0.25}` for `gangplank_train_loss`.
-        """
-        raise NotImplementedError("write the method `train`, which trains with the exporter")
-
-    def exporter(self, address: str, job: str, **options: Any) -> Any:
-        """Return a new exporter, as announced; override it where making one takes more than an address and a job."""
-        module, _, name = self.announced()[1].exporter.partition(":")
-        return operator.attrgetter(name)(importlib.import_module(module))(address, job, **options)
-
-    def become_rank(self, rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Make this process one of several; override it where the framework does not go by `RANK`, as torchrun does."""
-        monkeypatch.setenv("RANK", str(rank))
-
-    @pytest.fixture
-    def gateway(self) -> Iterator[Gateway]:
-        """Lend an empty Pushgateway in memory."""
-        with Gateway() as gateway:
-            yield gateway
-
     def test_the_final_values_arrive_exactly(self, gateway: Gateway) -> None:
         """What the gateway shows is what the framework reports, as float64."""
         values = self._trained(self._exporter(gateway))
         if wrong := soon(lambda: differences(lambda name: metric(gateway, name), values)):
-            fail(f"of what `train` returned, the gateway shows that {'; '.join(wrong)}: record the framework's own")
+            fail(f"on the gateway, {'; '.join(wrong)}, compared with what `train` returned: record the framework's own")
 
     def test_each_epoch_is_recorded_once(self) -> None:
         """From 1 to the last, in order."""
         recorded = Epochs()
-        register(recorded)
+        hooks.register(recorded, "the adapter contract")
         try:
-            self._pages()
+            self._trained(self._made("contract", sink=MemorySink()))
+            recorded.finished.wait(ARRIVES)
         finally:
-            unregister(recorded)
+            hooks.unregister("the adapter contract")
         epochs = recorded.numbers
         if epochs != list(range(1, EPOCHS + 1)):
             fail(
                 f"of {EPOCHS} epochs these were recorded, counted from 1: {epochs}. Call Run.record(..., epoch=index), "
-                "its index counted from 0, once at the end of each epoch; what comes later is recorded without epoch="
+                "with the index counted from 0, once at the end of each epoch; record later metrics without epoch="
             )
 
     def test_the_planned_epochs_are_shown(self) -> None:
-        """From the first page on."""
-        planned = [page.epochs_planned for page in self._pages()]
-        if set(planned) != {EPOCHS}:
-            fail(f"of {EPOCHS} epochs the pages plan {planned}: call Run.start(epochs=...) before Run.record")
+        """All of them, those before a resume included."""
+        planned = [page.newest.epochs_planned for page in self._pages()]
+        if set(planned) - {None} != {EPOCHS}:
+            fail(f"the pages plan {planned} epochs instead of {EPOCHS}: call Run.start(epochs=...)")
+
+    def test_nothing_is_shown_before_the_plan(self) -> None:
+        """From the first page on, the planned epochs are there, also if the framework logs before its first epoch."""
+        planned = [page.newest.epochs_planned for page in self._pages(update_freq="batch")]
+        if None in planned and EPOCHS in planned:
+            fail(
+                f"the pages plan {planned} epochs: Run.record or Run.step was called first, and started the run "
+                "without a plan. Call Run.start(epochs=...) before them; leave out what is logged before the training"
+            )
+
+    def test_logs_of_steps_do_not_push_each(self) -> None:
+        """The push interval decides when they are pushed, and the end of the run delivers the last of them."""
+        memory = MemorySink()
+        values = self.train_steps(self._exporter_to(memory, push_interval=3600.0), STEPS)
+        if len(memory.pages) > MOST_PAGES:
+            fail(
+                f"{STEPS} steps with a log at each pushed {len(memory.pages)} pages: call Run.record(logs, step=...), "
+                "without epoch=, for a log of a step; without step=, it is pushed at once"
+            )
+        if wrong := soon(lambda: differences(lambda name: memory.value(f"gangplank_train_{name}"), values)):
+            fail(
+                f"at the end, {'; '.join(wrong)}, compared with what `train_steps` returned: call Run.record(logs, "
+                "step=...) for each log of a step, and Run.finish() after the last one"
+            )
 
     def test_a_training_that_ends_is_finished(self, gateway: Gateway) -> None:
         """Its last page has arrived when the training returns."""
@@ -122,54 +103,36 @@ class AdapterContract(AnnouncedAdapter):
             fail(f"after the training the run is {found!r}: call Run.finish() when the framework is done")
 
     def test_the_framework_is_named(self, gateway: Gateway) -> None:
-        """`gangplank_run_info` tells what runs."""
+        """`gangplank_run_info` has the label `framework`."""
         self._trained(self._exporter(gateway))
         if soon(lambda: [] if label(gateway, "info", "framework") else ["not named"]):
-            fail('gangplank_run_info has no label `framework`: give Run(info={"framework": ..., **the user\'s})')
-
-    def test_each_training_is_a_run_of_its_own(self, gateway: Gateway) -> None:
-        """One exporter serves one training after another."""
-        exporter = self._exporter(gateway)
-        self._trained(exporter)
-        self._require_new_run(gateway, exporter, 'begin each training with a new run: `run = run.phase("train")`')
-
-    @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
-    def test_a_copy_trains_and_delivers(self, gateway: Gateway, copied: Callable[[Any], Any]) -> None:
-        """Tuners copy callbacks, launchers pickle them; also those that have trained."""
-        exporter = self._exporter(gateway)
-        self._trained(exporter)
-        cure = "a gangplank.Run can be copied: leave the rest of what belongs to one training out, in __getstate__"
-        try:
-            other = copied(exporter)
-        except Exception as error:  # noqa: BLE001  whatever cannot be copied
-            fail(f"the exporter cannot be copied ({type(error).__name__}: {error}): {cure}")
-        if other is exporter:
-            fail(f"the copy is the exporter itself, and two trainings would share it: {cure}")
-        self._require_new_run(gateway, other, cure)
+            fail('gangplank_run_info has no label `framework`: make the Exporter(..., framework={"framework": ...})')
 
     @pytest.mark.parametrize("gateway_is", [faulty.refusing, faulty.hung, faulty.rejecting])
     def test_a_faulty_gateway_leaves_the_training_alone(
         self, gateway_is: faulty.Faulty, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The same values, no exception, and no time to speak of."""
+        """The same values, no exception, and little more time."""
         began = time.monotonic()
         with monkeypatch.context() as patched:
             patched.setenv("GANGPLANK_DISABLED", "1")
             expected = self._trained(self._made("127.0.0.1:1"))
         limit = 2 * (time.monotonic() - began) + SLACK
         with gateway_is(limit + 1) as address:
-            # A job of its own: what has not arrived is sent again later, to a port that may be another gateway's then.
+            # Another job: an undelivered page is sent again later, and its port may belong to another gateway by then.
             exporter = self._made(address, f"{JOB}-{gateway_is.__name__}", timeout=60.0, flush_timeout=0.5)
             began = time.monotonic()
             values = self._trained(exporter)
             took = time.monotonic() - began
         if took > limit:
-            fail(f"the training took {took:.1f} s, and {limit:.1f} s are plenty: leave all sending to gangplank.Run")
+            fail(f"the training took {took:.1f} s, more than {limit:.1f} s: leave all sending to gangplank")
         if wrong := differences(values.get, expected):
-            fail(f"without a gateway, {'; '.join(wrong)}: seed `train`, and let the adapter change nothing")
+            fail(
+                f"compared with GANGPLANK_DISABLED=1, {'; '.join(wrong)}: use seeds, and change nothing in the training"
+            )
 
     def test_an_exception_passes_and_leaves_failed(self, gateway: Gateway) -> None:
-        """The training's own exception reaches the user as it is, and the gateway shows that the run failed."""
+        """The training's own exception reaches the user unchanged, and the gateway shows that the run failed."""
         crash = Crash("the contract ends this training")
 
         def each_epoch(epoch: int) -> None:
@@ -182,50 +145,16 @@ class AdapterContract(AnnouncedAdapter):
             if error is not crash:
                 raise
         else:
-            fail("each_epoch raised, and `train` returned: no hook may swallow an exception, nor __exit__ return True")
+            fail("each_epoch raised, and `train` returned: a hook must not catch it, and __exit__ must not return True")
         if (found := state(gateway)) != "failed":
             fail(
                 f"an exception ended the training, and the run is {found!r}: call Run.finish(error) in the framework's "
-                "hook for exceptions, or in the __exit__ of the exporter where it has none"
+                "hook for exceptions; if it has none, `train` uses the AdapterExporter as a context manager"
             )
 
     def test_ranks_above_0_are_silent(self, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Of the processes of one training, the first exports."""
+        """If several processes train together, only the first exports."""
         self.become_rank(1, monkeypatch)
         self._trained(self._exporter(gateway))
         if state(gateway) is not None:
-            fail("rank 1 exports: give Run.start(rank=...) the rank that the framework knows, or none where it is RANK")
-
-    def _exporter(self, gateway: Gateway) -> Any:
-        return self._made(gateway.address, flush_timeout=ARRIVES)
-
-    def _made(self, address: str, job: str = JOB, **options: Any) -> Any:
-        try:
-            return self.exporter(address, job, **options)
-        except TypeError as error:
-            error.add_note(f"an exporter takes all options of gangplank.Run and hands them on: {sorted(options)}")
-            raise
-
-    def _trained(self, exporter: Any) -> dict[str, float]:
-        """Train, and check that `train` does what the tests build on."""
-        ended: list[int] = []
-        values = self.train(exporter, EPOCHS, ended.append)
-        if ended != list(range(EPOCHS)):
-            fail(f"`train` calls each_epoch with {ended}: call it with each index from 0 to epochs - 1, once")
-        if not values:
-            fail("`train` returns no values: return the final ones, as the framework itself reports them")
-        return {name: float(number) for name, number in values.items()}
-
-    def _pages(self) -> list[Page]:
-        """Return all pages of a training, each of which was waited for."""
-        pages = Pages()
-        self._trained(self._made("contract", sink=lambda _address: pages, ignore_exceptions=False))
-        return [page for page in pages.taken if page.phase == "train"]
-
-    def _require_new_run(self, gateway: Gateway, exporter: Any, cure: str) -> None:
-        before = label(gateway, "state", "run")
-        values = self._trained(exporter)
-        if soon(lambda: ["no new run"] if label(gateway, "state", "run") == before else []):
-            fail(f"a training left the run of the one before on the gateway: {cure}")
-        if missing := soon(lambda: [name for name in values if metric(gateway, name) is None]):
-            fail(f"a training after another did not deliver {missing}: {cure}")
+            fail("rank 1 exports: call Run.start(rank=...) with the framework's rank, or without it to use RANK")

@@ -1,4 +1,4 @@
-"""Gateways that are of no use, each in its own way; a training must not notice."""
+"""Gateways that do not work, which must not affect a training run."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from contextlib import AbstractContextManager, contextmanager
 
 from gangplank.testing.gateway import Gateway
 
-# Lends the address, given the seconds after which nobody is to wait any more.
+# Yields the address; the argument is the seconds after which it may stop keeping a client waiting.
 Faulty = Callable[[float], AbstractContextManager[str]]
 
 
 @contextmanager
 def refusing(_patience: float) -> Iterator[str]:
-    """Nobody listens."""
+    """No process listens: connections are refused."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield _address(bound)
@@ -24,7 +24,7 @@ def refusing(_patience: float) -> Iterator[str]:
 
 @contextmanager
 def hung(patience: float) -> Iterator[str]:
-    """Connections are taken and nothing is ever answered, until they are all cut."""
+    """Connections are accepted and requests are not answered; after `patience` seconds, all are closed."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         end = threading.Timer(patience, listener.close)
         end.daemon = True
@@ -37,7 +37,7 @@ def hung(patience: float) -> Iterator[str]:
 
 @contextmanager
 def rejecting(_patience: float) -> Iterator[str]:
-    """Every page is answered with 400: someone else pushes a family of ours with another type."""
+    """Every page is answered with 400: another job has pushed one of our families with another type."""
     with Gateway() as gateway:
         body = b"# TYPE gangplank_run_state counter\ngangplank_run_state 1\n"
         push = urllib.request.Request(f"{gateway.url}/metrics/job/other", data=body, method="PUT")  # noqa: S310  http

@@ -4,7 +4,7 @@ In a `conftest.py`, or in the test module itself:
 
     from gangplank.testing.fixtures import gateway  # noqa: F401
 
-    def test_the_nightly_job_says_that_it_ran(gateway):
+    def test_the_nightly_job_pushes_that_it_ran(gateway):
         nightly_job(push_to=gateway.address)
         assert 'job="nightly"' in gateway.metrics()
 """
@@ -20,6 +20,6 @@ from gangplank.testing.gateway import Gateway
 
 @pytest.fixture
 def gateway() -> Iterator[Gateway]:
-    """Lend an empty Pushgateway in memory, until the test ends: `address`, `url`, and the text of `metrics()`."""
+    """Yield an empty in-memory Pushgateway: `address`, `url`, and `metrics()`, which returns what it holds as text."""
     with Gateway() as made:
         yield made

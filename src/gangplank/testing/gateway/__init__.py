@@ -1,22 +1,23 @@
-"""An embedded gateway: what a Prometheus Pushgateway does, in memory, for laptops and tests.
+"""An embedded, in-memory Prometheus Pushgateway for development and tests.
 
     with Gateway() as gateway:
         ...  # push to gateway.address, read gateway.metrics()
 
-It gives the answers of the real Pushgateway 1.11.2, down to the digits on the page: tests/test_gateway.py runs against
-both, and against 1.5.1, from which it differs where the newer one does. On purpose it differs from both in this:
+It answers as the real Pushgateway 1.11.2 does, down to the digits of numbers: the tests in tests/testing/gateway run
+against both, and against 1.5.1, from which it differs as 1.11.2 does. It differs from both deliberately in this:
 
-- It stays healthy. The real ones can be broken for everyone, until they restart, by one push: to a group whose label is
-  not UTF-8, or that differs from another only by `instance=""` (both are answered 400, and yet leave a failure time
-  that breaks the page); or of their own `push_failure_time_seconds` with another type. Here each is a 400 and nothing
-  else happens.
-- Quoted names, and lines without a name, are a 400. The newer one reads `{"m"} 1` as `m 1`, and takes `{x="1"} 1` for a
-  second sample of the metric in the line before it.
-- Bodies are text, plain or gzip, not Snappy: delimited protobuf is a 415. More than 64 MiB is a 413.
-- A path that is right but for letter case or a final slash is a 404; the real one redirects.
-- There is no status page, no `/api/v1`, no persistence, no TLS; on `/metrics` no family about the gateway itself but
-  `pushgateway_build_info`, and in HELP no bytes that are not UTF-8. The names of the real one's own families are taken,
-  as they are there.
+- One push cannot break it. Some pushes break a real gateway for all its users until it restarts: to a group whose label
+  is not UTF-8, or that differs from another only by `instance=""` (it answers 400, but keeps a failure time that breaks
+  the page); or of its own `push_failure_time_seconds` with another type. Here each is answered 400, and changes
+  nothing.
+- Quoted names, and lines without a name, are answered 400. 1.11.2 reads `{"m"} 1` as `m 1`, and `{x="1"} 1` as a second
+  sample of the metric in the line before it.
+- Bodies are text, plain or gzip, not Snappy: delimited protobuf is answered 415. More than 64 MiB is answered 413.
+- A client that is silent, or slower than a minute a request, is disconnected.
+- A path that is right except for letter case or a final slash is answered 404; the real one redirects.
+- There is no status page, no `/api/v1`, no persistence and no TLS; `/metrics` has no family about the gateway itself
+  except `pushgateway_build_info`, and no bytes in HELP that are not UTF-8. The names of the real one's own families are
+  reserved, as they are there.
 """
 
 from gangplank.testing.gateway.server import Gateway

@@ -1,37 +1,37 @@
-"""The body of a request: whole, unpacked and of a sane size, or the status to refuse it with."""
+"""Reads the body of a request, complete, decompressed and limited in size, or refuses it with a status."""
 
 from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator
 from email.message import Message
 from http import HTTPStatus
 from io import BufferedIOBase
 
-LIMIT = 64 * 2**20  # bytes, before and after unpacking; a page of ours with 34,000 series is 1.3 MB
+LIMIT = 64 * 2**20  # bytes, before and after decompression; one of our pages with 34,000 series is 1.3 MB
 LINE_LIMIT = 4096
 CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?\r?\n")
 GZIP = 16 + zlib.MAX_WBITS
+PIECE = 1024  # bytes that zlib gets at a time: what it leaves over at the end of a member is copied
 
 
 class BodyError(ValueError):
-    """A body that cannot be taken; `broken` where the connection is of no more use either."""
+    """A body that is refused; `broken` if the connection cannot be used any more."""
 
     def __init__(self, status: HTTPStatus, reason: str, *, broken: bool = True) -> None:
-        """Keep what to answer."""
+        """Keep the status to answer with."""
         super().__init__(reason)
         self.status = status
         self.broken = broken
 
 
 def read_body(headers: Message, stream: BufferedIOBase) -> bytes:
-    """Return the bytes of a request's body, as they came over the wire; raise BodyError."""
+    """Return the bytes of a request's body, as they were sent; raise BodyError."""
     coding = headers.get("Transfer-Encoding")
     if coding is not None:
         if coding.strip().lower() != "chunked":
             raise BodyError(HTTPStatus.NOT_IMPLEMENTED, f"unsupported transfer encoding {coding!r}")
-        return b"".join(_chunks(stream))
+        return _chunks(stream)
     length = headers.get("Content-Length", "0").strip()
     if not re.fullmatch("[0-9]{1,15}", length):
         raise BodyError(HTTPStatus.BAD_REQUEST, "bad Content-Length")
@@ -39,24 +39,25 @@ def read_body(headers: Message, stream: BufferedIOBase) -> bytes:
 
 
 def unpacked(body: bytes) -> bytes:
-    """Return what a gzip body holds, which may be several gzip members; raise BodyError."""
-    text = b""
-    while body or not text:
-        member = zlib.decompressobj(GZIP)
+    """Return the contents of a gzip body, which may have several members; raise BodyError."""
+    text, rest, member = bytearray(), memoryview(body), zlib.decompressobj(GZIP)
+    while piece := rest[:PIECE]:
         try:
-            text += member.decompress(body, LIMIT + 1 - len(text))
+            text += member.decompress(piece, LIMIT + 1 - len(text))
         except zlib.error as error:
             raise BodyError(HTTPStatus.BAD_REQUEST, f"bad gzip body: {error}", broken=False) from None
         if len(text) > LIMIT:
             raise BodyError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {LIMIT} bytes", broken=False)
-        if not member.eof:
-            raise BodyError(HTTPStatus.BAD_REQUEST, "unexpected end of gzip body", broken=False)
-        body = member.unused_data
-    return text
+        rest = rest[len(piece) - len(member.unused_data) :]
+        if member.eof and not rest:
+            return bytes(text)
+        if member.eof:
+            member = zlib.decompressobj(GZIP)
+    raise BodyError(HTTPStatus.BAD_REQUEST, "unexpected end of gzip body", broken=False)
 
 
-def _chunks(stream: BufferedIOBase) -> Iterator[bytes]:
-    total = 0
+def _chunks(stream: BufferedIOBase) -> bytes:
+    body = bytearray()
     while True:
         size = CHUNK_SIZE.fullmatch(stream.readline(LINE_LIMIT))
         if not size:
@@ -64,14 +65,14 @@ def _chunks(stream: BufferedIOBase) -> Iterator[bytes]:
         length = int(size[1], 16)
         if not length:
             break
-        total += length
-        if total > LIMIT:
+        if len(body) + length > LIMIT:
             raise BodyError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {LIMIT} bytes")
-        yield _exactly(stream, length)
+        body += _exactly(stream, length)
         if stream.readline(LINE_LIMIT).strip(b"\r\n"):
             raise BodyError(HTTPStatus.BAD_REQUEST, "bad end of chunk")
     while stream.readline(LINE_LIMIT).strip(b"\r\n"):
         pass  # trailers
+    return bytes(body)
 
 
 def _exactly(stream: BufferedIOBase, length: int) -> bytes:

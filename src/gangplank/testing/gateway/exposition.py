@@ -1,8 +1,8 @@
-"""The text that is pushed: one body in, its metric families out, or the reason to refuse it.
+"""Parses the text of a push into metric families, or refuses it with a reason.
 
-prometheus_client's parser is made for scraping, where leniency is right: it renames counters and reads on over mistakes
-that a Pushgateway refuses. So every token is read here, the way the real gateway reads it, oddities included: `# TYPE`
-in any case, a value right behind the name (`a-1`), a bucket under the bare name of its histogram.
+prometheus_client's parser is made for scraping: it renames counters, and accepts mistakes that a Pushgateway refuses.
+So the text is parsed here as the real gateway parses it, with its oddities: `# TYPE` in any case, a value directly
+after the name (`a-1`), a bucket under the name of its histogram without a suffix.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ COMMENT = re.compile(rf"#{_BLANKS}(HELP|TYPE)[ \t]++(.*)")
 COMMENT_ON = re.compile(rf"({_NAME})(?:([ \t]++)(.*))?")
 HELP = re.compile(r'(?:[^\\]|\\[\\n"])*+')
 ESCAPE = re.compile(r'\\([\\n"])')
-NUMBER = re.compile(r"[+-]?(?:inf(?:inity)?|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)|nan", re.IGNORECASE)
-NOT_UTF8 = re.compile("[\udc80-\udcff]")  # what the surrogateescape handler leaves of such bytes
+NUMBER = re.compile(r"[+-]?(?:inf(?:inity)?|(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:e[+-]?[0-9]++)?)|nan", re.IGNORECASE)
+NOT_UTF8 = re.compile("[\udc80-\udcff]")  # how the surrogateescape handler represents such bytes
 INT64 = range(-(2**63), 2**63)
 
 
 class MalformedError(ValueError):
-    """A body that is not in the text format."""
+    """A body that is not valid in the text format."""
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Metric:
 
 @dataclass(slots=True)
 class Family:
-    """A metric family as it was pushed, before the grouping labels are put on it."""
+    """A metric family as it was pushed, before the grouping labels are added."""
 
     name: str
     kind: str | None = None
@@ -64,7 +64,7 @@ class Family:
 
 
 def parse(body: bytes) -> dict[str, Family]:
-    """Return the families of a pushed body by name, without those that have no sample; raise MalformedError."""
+    """Return the families of a body by name, without those that have no sample; raise MalformedError."""
     reader = _Reader()
     *lines, rest = body.decode("utf-8", "surrogateescape").split("\n")
     for number, line in enumerate(lines, 1):
@@ -78,14 +78,14 @@ def parse(body: bytes) -> dict[str, Family]:
 
 
 class _Reader:
-    """Reads line after line; anything wrong is a ValueError."""
+    """Parses line by line; raises ValueError."""
 
     def __init__(self) -> None:
         self.families: dict[str, Family] = {}
         self._merged: dict[tuple[str, frozenset[tuple[str, str]]], Metric] = {}
 
     def read(self, line: str) -> None:
-        """Read one line that has no leading blanks."""
+        """Parse one line that has no leading blanks."""
         if line.startswith("#"):
             self._comment(line)
         elif line:
@@ -140,7 +140,7 @@ class _Reader:
             metric.stamped = True
 
     def _family(self, name: str) -> tuple[Family, str]:
-        """Return the family that a line about `name` belongs to, and which part of a summary or histogram it is."""
+        """Return the family that a line with this name belongs to, and the name's suffix in a summary or histogram."""
         base, _, suffix = name.rpartition("_")
         if name not in self.families and base in self.families:
             family = self.families[base]
@@ -149,7 +149,7 @@ class _Reader:
         return self.families.setdefault(name, Family(name)), ""
 
     def _metric(self, family: Family, labels: dict[str, str]) -> Metric:
-        """Return the metric of these labels: always a new one, but the lines of a summary or histogram make one."""
+        """Return the metric with these labels: a new one for each line, except in a summary or histogram."""
         if family.kind not in BOUND_LABELS:
             family.metrics.append(Metric(labels))
             return family.metrics[-1]
@@ -161,7 +161,7 @@ class _Reader:
 
 
 def _labels(text: str, bound_label: str | None) -> tuple[dict[str, str], float]:
-    """Return the labels, and apart from them the bound of a bucket or quantile: NaN where there is none."""
+    """Return the labels, and separately the bound of a bucket or quantile, NaN if there is none."""
     labels: dict[str, str] = {}
     bound = math.nan
     for name, escaped in LABEL.findall(text):
@@ -180,7 +180,7 @@ def _labels(text: str, bound_label: str | None) -> tuple[dict[str, str], float]:
 
 
 def number(text: str) -> float:
-    """Return the float that Go reads; raise ValueError for what only Python does, and for what overflows."""
+    """Return the float that Go would parse; raise ValueError if only Python would, or if it overflows."""
     if not NUMBER.fullmatch(text):
         raise ValueError(f'expected float, got "{text}"')
     value = float(text)

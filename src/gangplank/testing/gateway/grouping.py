@@ -1,4 +1,4 @@
-"""The path that is pushed to, and the grouping key in it."""
+"""The path of a push, and the grouping key in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BAD_PERCENT = re.compile(r"%(?![0-9a-fA-F]{2})")
 
 
 class BadAddressError(ValueError):
-    """A path that names no group."""
+    """A path that does not name a group."""
 
 
 def decoded(target: str) -> str:
@@ -27,23 +27,23 @@ def decoded(target: str) -> str:
 
 
 def cleaned(path: str) -> str:
-    """Return a path without `//`, `.` and `..`, its final slash kept."""
+    """Return a path without `//`, `.` and `..`; it keeps its final slash."""
     clean = posixpath.normpath("/" + path.lstrip("/"))
     return clean + "/" if path.endswith("/") and clean != "/" else clean
 
 
 def quoted(path: str) -> str:
-    """Return a decoded path as it stands in a URL."""
+    """Return a decoded path, percent-encoded for a URL."""
     return urllib.parse.quote(path.encode("utf-8", "surrogateescape"))
 
 
 def is_group(path: str) -> bool:
-    """Say whether a decoded path can be pushed to."""
+    """Return whether a decoded path is that of a group."""
     return GROUP.fullmatch(path) is not None
 
 
 def grouping_key(path: str) -> dict[str, str]:
-    """Return the grouping key in a decoded path, where a slash always separates; raise BadAddressError."""
+    """Return the grouping key in a decoded path, in which every slash separates; raise BadAddressError."""
     group = GROUP.fullmatch(path)
     if not group:
         raise BadAddressError("not /metrics/job/<job>/<label>/<value>...")
@@ -63,7 +63,7 @@ def grouping_key(path: str) -> dict[str, str]:
 
 
 def _base64(text: str) -> str:
-    """Decode URL-safe base64 as Go does: padding and line ends do not count, bits left over are dropped."""
+    """Decode URL-safe base64 as Go does: ignore padding and line ends, and drop bits left over."""
     digits = re.sub("[\r\n]", "", text.rstrip("="))
     if not BASE64_URL.fullmatch(digits) or len(digits) % 4 == 1:
         raise BadAddressError(f'invalid base64 encoding "{text}"')

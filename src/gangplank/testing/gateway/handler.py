@@ -1,25 +1,28 @@
-"""One request, one answer: what the server does with each path and method."""
+"""Answers a request, by its path and method."""
 
 from __future__ import annotations
 
+import io
+import socket
+import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING
+from typing import Any
 
-from gangplank.core.exposition import CONTENT_TYPE
+from gangplank.core.page.text import CONTENT_TYPE
 from gangplank.testing.gateway.body import BodyError, read_body, unpacked
 from gangplank.testing.gateway.exposition import MalformedError, parse
 from gangplank.testing.gateway.grouping import BadAddressError, cleaned, decoded, grouping_key, is_group, quoted
-from gangplank.testing.gateway.store import InconsistentError
-
-if TYPE_CHECKING:
-    from gangplank.testing.gateway.server import Listener
+from gangplank.testing.gateway.store import InconsistentError, Store
 
 PLAIN = "text/plain; charset=utf-8"
 PROTOBUF = "application/vnd.google.protobuf"
+# Seconds that a connection stays open without a request, longer than a usual scrape interval; that a request may take
+# from its first byte to its last; and that its answer may.
+IDLE, REQUEST, ANSWER = 120.0, 60.0, 60.0
 WELCOME = """\
 This is gangplank's embedded gateway: a Prometheus Pushgateway for laptops and tests.
-It keeps what is pushed to it in memory, until it stops.
+It keeps what is pushed to it in memory until it stops.
 
 /metrics                                    what Prometheus scrapes (GET)
 /metrics/job/<job>/<label>/<value>...       a group (PUT, POST, DELETE)
@@ -27,20 +30,71 @@ It keeps what is pushed to it in memory, until it stops.
 """
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Answers the requests of one connection, which stays open for more."""
+class Wire(io.RawIOBase):
+    """What a client sends. Its requests have a deadline, however often a byte comes.
 
-    server: Listener
+    Args:
+        connection: with the client.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._deadline: float | None = None
+
+    def await_request(self) -> None:
+        """Wait for the next request; its time begins with its first byte."""
+        self._deadline = None
+
+    def readable(self) -> bool:
+        """Return True, as a reader has to."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Receive some bytes; raise TimeoutError if they come too late."""
+        remaining = IDLE if self._deadline is None else self._deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError
+        self._connection.settimeout(remaining)
+        received = self._connection.recv_into(buffer)
+        if self._deadline is None:
+            self._deadline = time.monotonic() + REQUEST
+        return received
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers the requests of one connection, which stays open for more.
+
+    Args:
+        store: the groups.
+        request: what `http.server` gives a handler.
+    """
+
     protocol_version = "HTTP/1.1"
     server_version = "gangplank"
     sys_version = ""
     default_request_version = "HTTP/1.1"  # an answer to a broken request line has a status too
     disable_nagle_algorithm = True  # head and body are two writes: no waiting for the client's delayed acknowledgement
 
+    def __init__(self, store: Store, *request: Any) -> None:
+        self._store = store
+        super().__init__(*request)
+
+    def setup(self) -> None:
+        """Read what the client sends with deadlines."""
+        super().setup()
+        self.rfile.close()
+        self._wire = Wire(self.connection)
+        self.rfile = io.BufferedReader(self._wire)
+
+    def handle_one_request(self) -> None:
+        """Answer a request, or let the client go: http.server closes the connection after a TimeoutError."""
+        self._wire.await_request()
+        super().handle_one_request()
+
     def _serve(self) -> None:
         try:
             body = read_body(self.headers, self.rfile)
-            # The path as it was sent: BaseHTTPRequestHandler.path has lost a second slash at its start.
+            # The path as it was sent: BaseHTTPRequestHandler.path lacks a second slash at its start.
             path = decoded(self.requestline.split()[1])
             if path != cleaned(path):
                 self._answer(HTTPStatus.MOVED_PERMANENTLY, headers={"Location": quoted(cleaned(path))})
@@ -66,14 +120,13 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers.get("Content-Encoding", "").lower() == "gzip":
             body = unpacked(body)
         key = grouping_key(path)
-        store = self.server.store
         if self.command == "DELETE":
-            store.delete(key)
+            self._store.delete(key)
             self._answer(HTTPStatus.ACCEPTED)
         elif self.headers.get_content_type() == PROTOBUF and self.headers.get_param("encoding") == "delimited":
-            self._answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no protobuf here: push the text format\n")
+            self._answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "protobuf is not supported: push the text format\n")
         else:
-            store.push(key, parse(body), replace=self.command == "PUT")
+            self._store.push(key, parse(body), replace=self.command == "PUT")
             self._answer(HTTPStatus.OK)
 
     def _page(self, path: str) -> None:
@@ -82,7 +135,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.command != "GET":
             self._other_method("GET, OPTIONS")
         elif path == "/metrics":
-            self._answer(HTTPStatus.OK, self.server.store.page(), {"Content-Type": CONTENT_TYPE})
+            self._answer(HTTPStatus.OK, self._store.page(), {"Content-Type": CONTENT_TYPE})
         else:
             self._answer(HTTPStatus.OK, WELCOME if path == "/" else "OK")
 
@@ -94,6 +147,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: HTTPStatus, text: str = "", headers: dict[str, str] | None = None) -> None:
         body = text.encode("utf-8", "replace")
+        self.connection.settimeout(ANSWER)
         self.send_response(status)
         for name, value in ({"Content-Type": PLAIN, "Content-Length": str(len(body))} | (headers or {})).items():
             self.send_header(name, value)
@@ -109,9 +163,9 @@ class Handler(BaseHTTPRequestHandler):
         message: str | None = None,
         explain: str | None = None,  # noqa: ARG002 (the base class passes it)
     ) -> None:
-        """Answer what http.server itself refuses, in plain text too, and hang up."""
+        """Answer a request that http.server itself refuses, in plain text, and close the connection."""
         self.close_connection = True
         self._answer(HTTPStatus(code), f"{message or HTTPStatus(code).phrase}\n")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's own name)
-        """Say nothing: a gateway in a test or a notebook prints no line for each push."""
+        """Log nothing: a gateway in a test or a notebook must not print a line for each push."""

@@ -1,4 +1,4 @@
-"""The text that is scraped: families, labels and numbers as the real gateway writes them."""
+"""The text of `/metrics`: families, labels and numbers as the real gateway writes them."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from gangplank.core.exposition import go
+from gangplank.core.page.families import go
 from gangplank.testing.gateway.exposition import BOUND_LABELS, Metric
 
 Labels = tuple[tuple[str, str], ...]  # pairs sorted by name
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
-    """A family as one group holds it: for each label set the finished lines."""
+class StoredFamily:
+    """A family in one group, with the lines of each label set."""
 
     kind: str
     help: str | None = None
     series: dict[Labels, str] = field(default_factory=dict)
 
 
-def page(groups: Iterable[Mapping[str, Shelf]]) -> str:
-    """Return the text of all groups: one block for each family name, under the first HELP there is."""
-    blocks: dict[str, list[Shelf]] = {}
+def page(groups: Iterable[Mapping[str, StoredFamily]]) -> str:
+    """Return the text of all groups: one block for each family, with the first HELP that was pushed."""
+    blocks: dict[str, list[StoredFamily]] = {}
     for group in groups:
-        for name, shelf in group.items():
-            blocks.setdefault(name, []).append(shelf)
+        for name, stored in group.items():
+            blocks.setdefault(name, []).append(stored)
     text = []
-    for name, shelves in sorted(blocks.items()):
-        helps = [shelf.help for shelf in shelves if shelf.help is not None]
+    for name, families in sorted(blocks.items()):
+        helps = [stored.help for stored in families if stored.help is not None]
         text += [f"# HELP {name} {_escaped(help_text)}\n" for help_text in helps[:1]]
-        text.append(f"# TYPE {name} {shelves[0].kind}\n")
-        text += [lines for shelf in shelves for lines in shelf.series.values()]
+        text.append(f"# TYPE {name} {families[0].kind}\n")
+        text += [lines for stored in families for lines in stored.series.values()]
     return "".join(text)
 
 
 def lines_of(name: str, kind: str, labels: Labels, metric: Metric) -> str:
-    """Return the lines of one series; a histogram gets its `+Inf` bucket, a sum or count that was not pushed is 0."""
+    """Return the lines of one metric. A missing `+Inf` bucket is added; a sum or count that was not pushed is 0."""
     if kind not in BOUND_LABELS:
         return _line(name, labels, metric.value)
     points, count, suffix = metric.points, metric.count, ""
@@ -63,5 +63,5 @@ def _escaped(text: str, *, quote: bool = False) -> str:
 
 
 def _whole(count: float) -> float:
-    """Return a count as it comes out of Go's uint64, on the amd64 machines where the real gateway was measured."""
+    """Return a count after its conversion to Go's uint64, as on amd64."""
     return float(int(count) % 2**64 if -(2**63) <= count < 2**64 else 2**63)

@@ -1,4 +1,4 @@
-"""The gateway as a server: an address, a thread that listens, and one for each connection."""
+"""The gateway as a server: an address, a listening thread, and a thread for each connection."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import socketserver
 import sys
 import threading
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,10 +25,13 @@ logger = logging.getLogger("gangplank")
 
 
 class Gateway:
-    """An embedded Pushgateway, from `start()` to `stop()`, or as a `with` block.
+    """An embedded Pushgateway, which runs from `start()` to `stop()`, or in a `with` block.
 
-    `listen` is HOST:PORT, an IPv6 host in brackets; port 0 takes any free port, and `address` tells which. A malformed
-    one is a ValueError here; one that cannot be listened on is an OSError in `start()`.
+    Args:
+        listen: HOST:PORT, an IPv6 host in brackets; with port 0, `address` has the port that was free.
+
+    Raises:
+        ValueError: the address is malformed. If it cannot be listened on, `start()` raises an OSError.
     """
 
     def __init__(self, listen: str = "127.0.0.1:0") -> None:
@@ -41,7 +45,7 @@ class Gateway:
         self._store = Store()
 
     def start(self) -> Self:
-        """Open the port and answer, holding no group."""
+        """Open the port, and answer; there are no groups yet."""
         if self._listener:
             raise RuntimeError("this gateway is running")
         self._store = Store()
@@ -54,7 +58,7 @@ class Gateway:
         return self
 
     def stop(self) -> None:
-        """Close the port, cut every connection and end the threads; without effect when not running."""
+        """Close the port and all connections, and end the threads; does nothing if it is not running."""
         listener, thread = self._listener, self._thread
         if listener and thread:
             listener.shutdown()
@@ -65,7 +69,7 @@ class Gateway:
 
     @property
     def address(self) -> str:
-        """Where it listens, as HOST:PORT."""
+        """The address that it listens on, as HOST:PORT."""
         host, port = self._at
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -90,7 +94,7 @@ class Gateway:
 
 
 class Listener(socketserver.ThreadingTCPServer):
-    """The listening socket, and the connections that are open; a TCP server, for an HTTP one looks up its own name."""
+    """The listening socket and the open connections. Not an HTTPServer, which looks up the name of its host."""
 
     allow_reuse_address = os.name == "posix"  # on Windows, two could listen on one port
     daemon_threads = True
@@ -99,9 +103,8 @@ class Listener(socketserver.ThreadingTCPServer):
     def __init__(self, at: tuple[str, int], store: Store) -> None:
         """Listen."""
         self.address_family = socket.AF_INET6 if ":" in at[0] else socket.AF_INET
-        self.store = store
         self._open: dict[socket.socket, threading.Thread] = {}
-        super().__init__(at, Handler)
+        super().__init__(at, partial(Handler, store))
 
     def process_request(self, request: Any, client_address: object) -> None:
         """Answer one connection on a thread of its own."""
@@ -118,14 +121,14 @@ class Listener(socketserver.ThreadingTCPServer):
         self._open.pop(request, None)
 
     def hang_up(self) -> None:
-        """Cut the connections that are open: their clients see a gateway that is gone."""
+        """Close the open connections; their clients see that the gateway is gone."""
         for connection, thread in list(self._open.items()):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
             thread.join(JOIN)
 
     def handle_error(self, request: Any, client_address: object) -> None:  # noqa: ARG002 (the base class passes it)
-        """Log a fault of ours; a client that went away is none."""
+        """Log an error of the gateway; a client that disconnects is not one."""
         error = sys.exception()
         if not isinstance(error, OSError):
             logger.error("the embedded gateway failed to answer %s", client_address, exc_info=error)

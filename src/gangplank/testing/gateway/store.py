@@ -1,4 +1,4 @@
-"""What is held: the groups, and the check that keeps the page whole."""
+"""The groups of a gateway, and the check that keeps its page consistent."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import suppress
 
 from gangplank.core.version import VERSION
 from gangplank.testing.gateway.exposition import NOT_UTF8, SUFFIXES, Family, Metric
-from gangplank.testing.gateway.page import Labels, Shelf, lines_of, page
+from gangplank.testing.gateway.page import Labels, StoredFamily, lines_of, page
 
 PUSHED = "push_time_seconds"
 FAILED = "push_failure_time_seconds"
 HELP = "Last Unix time when changing this group in the Pushgateway {}."
 
-# The families of a real gateway about itself. Its client's default registry has some of these names too, so pushing
-# them is allowed, but with this type.
+# A real gateway's families about itself. The default registries of clients have some of these names too, so pushing
+# them is allowed, with this type.
 OWN_KINDS = {
     "counter": """
         go_memstats_alloc_bytes_total go_memstats_frees_total go_memstats_lookups_total go_memstats_mallocs_total
@@ -35,7 +35,7 @@ OWN_KINDS = {
     "summary": "go_gc_duration_seconds pushgateway_http_push_duration_seconds pushgateway_http_push_size_bytes",
 }
 OWN = {name: kind for kind, names in OWN_KINDS.items() for name in names.split()}
-# These it makes with its first push, too late to overrule another HELP text, so it refuses one.
+# A real gateway creates these with its first push, and refuses another HELP text for them.
 OWN_HELP = {
     "pushgateway_http_push_duration_seconds": "HTTP request duration for pushes to the Pushgateway.",
     "pushgateway_http_push_size_bytes": "HTTP request size for pushes to the Pushgateway.",
@@ -44,7 +44,7 @@ OWN_HELP = {
 
 
 class InconsistentError(ValueError):
-    """A push that is well written but does not fit together, or not with what the gateway holds."""
+    """A push that is valid text but inconsistent in itself, or with what the gateway holds."""
 
 
 class Store:
@@ -52,13 +52,13 @@ class Store:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._groups: dict[Labels, dict[str, Shelf]] = {}
+        self._groups: dict[Labels, dict[str, StoredFamily]] = {}
         self._about = {"pushgateway_build_info": _build_info()}
 
     def push(self, key: Mapping[str, str], families: Mapping[str, Family], *, replace: bool) -> None:
-        """Take a push: all of it, or raise InconsistentError and keep only the time of the failure.
+        """Store a push as a whole, or raise InconsistentError and store only the time of the failure.
 
-        The real gateway keeps that time even where it breaks the page of everyone; here such a group is not made.
+        The real gateway stores that time even if it breaks the page; here such a group is not created.
         """
         labels = tuple(sorted(key.items()))
         now = time.time()
@@ -73,7 +73,7 @@ class Store:
                 raise
 
     def delete(self, key: Mapping[str, str]) -> None:
-        """Forget the group of exactly this key, if there is one."""
+        """Delete the group with exactly this key, if there is one."""
         with self._lock:
             self._groups.pop(tuple(sorted(key.items())), None)
 
@@ -82,13 +82,13 @@ class Store:
         with self._lock:
             return page([self._about, *self._groups.values()])
 
-    def _put(self, labels: Labels, group: dict[str, Shelf]) -> None:
+    def _put(self, labels: Labels, group: dict[str, StoredFamily]) -> None:
         others = [(key, other) for key, other in self._groups.items() if key != labels]
         kinds = dict(OWN)
         for member in (group, *(other for _, other in others)):
-            for name, shelf in member.items():
-                if kinds.setdefault(name, shelf.kind) != shelf.kind:
-                    raise InconsistentError(f'metric family "{name}" has type {shelf.kind} and type {kinds[name]}')
+            for name, stored in member.items():
+                if kinds.setdefault(name, stored.kind) != stored.kind:
+                    raise InconsistentError(f'metric family "{name}" has type {stored.kind} and type {kinds[name]}')
         _check_suffixes(kinds)
         for key, other in others:
             if _may_overlap(labels, key):
@@ -100,24 +100,24 @@ class Store:
 
 def _changed(
     labels: Labels,
-    group: Mapping[str, Shelf],
+    group: Mapping[str, StoredFamily],
     families: Mapping[str, Family],
     now: float,
     *,
     replace: bool,
-) -> dict[str, Shelf]:
-    """Return a group as a push leaves it; a pushed push time is the gateway's, a failure time only once it has one."""
+) -> dict[str, StoredFamily]:
+    """Return a group after a push; the gateway replaces a pushed push time, and in the first push a failure time."""
     if any(metric.stamped for family in families.values() for metric in family.metrics):
         raise InconsistentError("pushed metrics must not have timestamps")
-    stays = {name: shelf for name, shelf in group.items() if not replace or name in (PUSHED, FAILED)}
+    stays = {name: stored for name, stored in group.items() if not replace or name in (PUSHED, FAILED)}
     ours = {PUSHED: _stamp(PUSHED, labels, now)}
     if FAILED not in group:
         ours[FAILED] = _stamp(FAILED, labels, 0)
-    return stays | {name: _shelf(family, labels) for name, family in families.items() if name not in ours} | ours
+    return stays | {name: _stored(family, labels) for name, family in families.items() if name not in ours} | ours
 
 
-def _shelf(family: Family, grouping: Labels) -> Shelf:
-    """Put the grouping labels on every metric of a family, and an empty instance where none is said."""
+def _stored(family: Family, grouping: Labels) -> StoredFamily:
+    """Add the grouping labels to every metric of a family, and an empty `instance` if it has none."""
     kind = family.kind or "untyped"
     if OWN_HELP.get(family.name, family.help) != family.help:
         raise InconsistentError(f'metric family "{family.name}" is the gateway\'s own and has another help text')
@@ -134,7 +134,7 @@ def _shelf(family: Family, grouping: Labels) -> Shelf:
         if any(NOT_UTF8.search(value) for value in labels.values()):
             raise InconsistentError(f'metric "{family.name}" has a label whose value is not UTF-8')
         series[key] = lines_of(family.name, kind, key, metric)
-    return Shelf(kind, family.help, series)
+    return StoredFamily(kind, family.help, series)
 
 
 def _check_suffixes(kinds: Mapping[str, str]) -> None:
@@ -145,17 +145,17 @@ def _check_suffixes(kinds: Mapping[str, str]) -> None:
 
 
 def _may_overlap(one: Labels, other: Labels) -> bool:
-    """Say whether two groups can hold the same series: not where they give one label two values."""
+    """Return whether two groups can hold the same series; they cannot if a label has different values in them."""
     known = dict(other)
     return all(known.get(name, value) == value for name, value in one)
 
 
-def _stamp(name: str, labels: Labels, seconds: float) -> Shelf:
+def _stamp(name: str, labels: Labels, seconds: float) -> StoredFamily:
     text = HELP.format("succeeded" if name == PUSHED else "failed")
-    return _shelf(Family(name, "gauge", text, [Metric({}, seconds)]), labels)
+    return _stored(Family(name, "gauge", text, [Metric({}, seconds)]), labels)
 
 
-def _build_info() -> Shelf:
+def _build_info() -> StoredFamily:
     labels = (("version", f"gangplank {VERSION}"),)
     lines = lines_of("pushgateway_build_info", "gauge", labels, Metric({}, 1))
-    return Shelf("gauge", "A metric with the constant value 1: which gateway this is.", {labels: lines})
+    return StoredFamily("gauge", "A metric with the constant value 1: the version of this gateway.", {labels: lines})
