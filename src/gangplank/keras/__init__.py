@@ -1,4 +1,4 @@
-"""Keras' adapter: `TrainTestExporter`, a callback for `fit` and `evaluate`."""
+"""The adapter for Keras: `TrainTestExporter`, a callback for `fit` and `evaluate`."""
 
 import importlib.util
 
@@ -11,13 +11,13 @@ try:
 except ModuleNotFoundError as error:
     missing = (error.name or "").partition(".")[0]
     if missing not in ("keras", *_BACKENDS):
-        raise  # no extra of ours brings it: the framework is there, and broken
+        raise  # none of our extras installs it: the framework is installed, but broken
     installed = [name for name in _BACKENDS if importlib.util.find_spec(name)]
-    said = f"gangplank.TrainTestExporter needs Keras 3 and a backend, and there is no module {error.name!r}"
+    problem = f"gangplank.TrainTestExporter needs Keras 3 and a backend, but there is no module {error.name!r}"
     if missing == "keras":
-        raise MissingExtraError(said, (installed or _BACKENDS)[0]) from error
+        raise MissingExtraError(problem, (installed or _BACKENDS)[0]) from error
     if installed:
-        said += f". Set KERAS_BACKEND={installed[0]} to use {installed[0]}, which is installed; to install {missing}"
-    raise MissingExtraError(said, missing) from error
+        problem += f". Set KERAS_BACKEND={installed[0]} to use {installed[0]}, which is installed; to install {missing}"
+    raise MissingExtraError(problem, missing) from error
 
 __all__ = ["TrainTestExporter"]

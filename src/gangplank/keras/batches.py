@@ -1,112 +1,122 @@
-"""The batches of a fit: how long they take, and what Keras logs of them."""
+"""The batches of a fit: their durations and logs."""
 
 from __future__ import annotations
 
 import time
+import weakref
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 from gangplank import Run
 
+# More ends of batches than Keras' pool has threads, so the last batch of an epoch is among the newest ones.
+_NEWEST_ENDS = 64
+
 
 class Batches:
-    """Notes each batch of the fit that has been started, and no batch of any other.
+    """Reports the batches of a fit to its run.
 
-    A batch lasts from its beginning to that of the next, or to the end of the training part of the epoch: the beginning
-    is never dispatched to another thread, the end may be, and come late and out of order. With `steps_per_execution`
-    Keras tells of several steps at once, which then have taken the same time each.
+    A batch lasts from its beginning to that of the next, or to the end of the training part of the epoch. Keras calls
+    `begin` on the training thread, but may call `end` on another one, late and out of order. With
+    `steps_per_execution`, Keras reports the batches of an execution at once, which are taken to have lasted equally
+    long. The last execution of an epoch may have fewer of them, or none; how many is known when the epoch has ended.
 
-    Keras calls `begin` and `end` in each batch. What is around them there leaves no cache warm, so that they call as
-    little as they can. A copy has no fit.
+    `begin` and `end` are called for each batch, when the CPU caches are cold, so they make as few calls as possible.
+
+    Args:
+        run: of the fit. It is not kept alive.
+        position: batches that the optimizer has taken before the fit, and batches per step; None if unknown.
+        at_once: batches per execution.
+        planned: batches per epoch; None if unknown.
     """
 
-    def __init__(self) -> None:
-        self._run: Run | None = None
-
-    def start(self, run: Run, *, position: tuple[int, int] | None, at_once: int, planned: int | None) -> None:
-        """Note the batches of a fit from now on.
-
-        Args:
-            run: of the fit.
-            position: optimizer steps before it, and how many batches make one; None where nobody knows.
-            at_once: batches of one execution.
-            planned: batches of an epoch, or None where nobody knows.
-        """
+    def __init__(self, run: Run, *, position: tuple[int, int] | None, at_once: int, planned: int | None) -> None:
+        self._run = weakref.ref(run)
         self._done: int | None
         self._done, self._each = position or (None, 1)
         self._at_once = at_once
         self._planned = planned
-        self._began: tuple[int, float] | None = None  # the first batch under way, and since when
-        self._ended = -1  # the newest batch of the epoch that has ended
-        self._durations: deque[float] = deque()  # of batches that the run has not been told of
-        self._run = run
-
-    def stop(self) -> None:
-        """The fit is over."""
-        self._run = None
+        self._began: tuple[int, float] | None = None  # the first batch of the current execution, and its time
+        self._ends: deque[int] = deque(maxlen=_NEWEST_ENDS)  # batches of the epoch that have ended
+        # Executions that are over: their first batch, and the seconds they took. The last ones may not have been full.
+        self._over: deque[tuple[int, float]] = deque()
+        self._durations: deque[float] = deque()  # of batches, not yet reported to the run
 
     def begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Note that the batches before this one have ended."""
-        if self._run is None:
-            return
+        """Begin a batch; those before it have ended."""
         now = time.monotonic()
         if self._began is not None:
             first, since = self._began
             if batch - first == 1:
                 self._durations.append(now - since)
             else:
-                self._time(batch, now)
+                self._over.append((first, now - since))
+                self._count_full(but=1)
         self._began = batch, now
 
     def end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Tell the run what is logged up to this batch of the epoch, and how long those before it took."""
-        run = self._run
+        """Report the logs up to this batch of the epoch, and how long a batch before it took."""
+        run = self._run()
         if run is None:
             return
-        self._ended = max(self._ended, batch)
+        self._ends.append(batch)
         step = self._done
         if step is not None:
             planned = self._planned
-            step += (batch + 1 if planned is None or batch < planned else planned) // self._each
+            step = (step + (batch + 1 if planned is None or batch < planned else planned)) // self._each
         try:
             duration = self._durations.popleft()
-        except IndexError:  # none, or another thread has told it
+        except IndexError:  # there is none, or another thread has reported it
             duration = None
         run.step(logs, step=step, duration=duration)
         if self._durations:
-            self._tell_durations(run)
+            self._report_durations(run)
 
     def end_training(self) -> None:
-        """Note that the batches under way were the last of the epoch; the second time, nothing."""
-        if self._run is None:
-            return
-        # Data of unknown length end with a batch that has begun, and is none.
-        if self._began is not None and (self._planned is not None or self._ended >= self._began[0]):
-            following = self._began[0] + self._at_once
-            # The last execution may have fewer.
-            self._time(following if self._planned is None else min(following, self._planned), time.monotonic())
-        self._tell_durations(self._run)
-        self._began, self._ended = None, -1
+        """End the training part of the epoch, and with it the current batches; called again, it does nothing."""
+        if self._began is not None:
+            self._over.append((self._began[0], time.monotonic() - self._began[1]))
+            self._began = None
+        self._count_full(but=2)
+        if (run := self._run()) is not None:
+            self._report_durations(run)
 
-    def end_epoch(self, step: int | None) -> None:
-        """Note how many steps the optimizer has made, where that is known."""
+    def end_epoch(self, done: int | None) -> None:
+        """End the epoch, after which the optimizer has taken so many batches; None if unknown."""
         self.end_training()
-        if self._run is not None and self._done is not None and step is not None:
-            self._done = step
+        # On TensorFlow, the end of data of unknown length begins an execution that has no batch, and does not end.
+        if self._over and self._over[-1][0] > max(self._ends, default=-1):
+            self._over.pop()
+        self._count_full(but=1)
+        if self._over:
+            first, seconds = self._over.pop()
+            count = self._in_last_execution(first, done)
+            self._durations.extend([seconds / count] * count)
+        if (run := self._run()) is not None:
+            self._report_durations(run)
+        self._ends.clear()
+        if self._done is not None and done is not None:
+            self._done = done
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_run": None}
+    def _count_full(self, *, but: int) -> None:
+        """Keep the durations of the batches of all executions that are over, but the newest ones."""
+        while len(self._over) > but:
+            _, seconds = self._over.popleft()
+            self._durations.extend([seconds / self._at_once] * self._at_once)
 
-    def _time(self, following: int, now: float) -> None:
-        """Note how long the batches before this one took."""
-        if self._began is not None and following > self._began[0]:
-            count = following - self._began[0]
-            self._durations.extend([(now - self._began[1]) / count] * count)
+    def _in_last_execution(self, first: int, done: int | None) -> int:
+        """Return how many batches the last execution of the epoch had, which began with the batch `first`."""
+        planned = self._at_once if self._planned is None else max(1, min(self._at_once, self._planned - first))
+        if done is None or self._done is None:
+            return planned
+        taken = done - self._done - first
+        # An optimizer may take fewer batches than there are: one that scales the loss skips some.
+        return min(taken, self._at_once) if taken > 0 else planned
 
-    def _tell_durations(self, run: Run) -> None:
+    def _report_durations(self, run: Run) -> None:
         while self._durations:
             try:
                 run.step(duration=self._durations.popleft())
-            except IndexError:  # another thread has told it
+            except IndexError:  # another thread has reported it
                 return

@@ -1,4 +1,4 @@
-"""What Keras logs, and its variables hold -> numbers."""
+"""Numbers from Keras' logs and variables."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Any
 import keras
 
 
-def stopped_on_nan(model: keras.Model, logs: Mapping[str, Any] | None) -> bool:
-    """Return whether the fit has stopped on a loss that is no finite number, as TerminateOnNaN does."""
+def stopped_on_nan(model: keras.Model | None, logs: Mapping[str, Any] | None) -> bool:
+    """Return whether the fit was stopped because of a loss that is not finite, as TerminateOnNaN does."""
     loss = loss_of(logs)
-    return bool(model.stop_training) and loss is not None and not math.isfinite(loss)
+    return bool(getattr(model, "stop_training", False)) and loss is not None and not math.isfinite(loss)
 
 
 def loss_of(logs: Mapping[str, Any] | None) -> float | None:
-    """Return the loss that Keras logs, as the Python number it makes of it; None for what is none."""
+    """Return the loss in the logs, None if it is not a Python number."""
     loss = (logs or {}).get("loss")
     return loss if isinstance(loss, int | float) else None
 
 
 def is_loss(value: float, logs: Mapping[str, Any] | None) -> bool:
-    """Return whether a number is the loss that Keras logs, but for how float32 is rounded."""
+    """Return whether a number is the loss in the logs, up to the rounding of float32."""
     loss = loss_of(logs)
     return loss is not None and math.isclose(value, loss, rel_tol=1e-6)
 
 
 def number_in(variable: Any) -> float:
-    """Return the number that a variable of Keras holds, or a tensor that was computed from some.
+    """Return the number in a Keras variable, or in a tensor computed from variables.
 
-    Keras before 3.5 cannot make a number of a variable, and no Keras of TensorFlow's distributed ones. `float` goes
-    first since it is much faster: four reads take 12, 5 and 78 us on JAX, torch and TensorFlow, and 23, 38 and 240 with
+    `float` does not take the variables of Keras before 3.5, nor TensorFlow's distributed ones. It is tried first since
+    it is much faster: four reads take 12, 5 and 78 us on JAX, torch and TensorFlow, and 23, 38 and 240 us with
     `convert_to_numpy`.
     """
     try:
@@ -41,7 +41,7 @@ def number_in(variable: Any) -> float:
 
 
 def is_variable(value: Any) -> bool:
-    """Return whether something is a variable; in older versions of Keras, `keras.Variable` is only some of them."""
+    """Return whether a value is a variable; in older versions of Keras, not every variable is a `keras.Variable`."""
     return hasattr(value, "assign")
 
 
@@ -50,3 +50,13 @@ def values_of(logs: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         name: keras.ops.convert_to_numpy(value) if is_variable(value) else value for name, value in (logs or {}).items()
     }
+
+
+def with_rate(
+    metrics: dict[str, Any], rates: Mapping[str, Any] | None
+) -> tuple[dict[str, Any], Mapping[str, Any] | None]:
+    """Return metrics and learning rates. The `learning_rate` that Keras' schedulers log is the rate of the epoch."""
+    if "learning_rate" not in metrics or len(rates or ()) > 1:
+        return metrics, rates
+    others = dict(metrics)
+    return others, {"": others.pop("learning_rate")}
