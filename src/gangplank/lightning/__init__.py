@@ -1,4 +1,4 @@
-"""Lightning's adapter: `TrainTestExporter`, a callback for `Trainer(callbacks=[...])`."""
+"""The adapter for Lightning: `TrainTestExporter`, a callback for `Trainer(callbacks=[...])`."""
 
 from gangplank import MissingExtraError
 
@@ -6,9 +6,9 @@ try:
     from gangplank.lightning.exporter import TrainTestExporter
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] not in ("lightning", "pytorch_lightning", "torch"):
-        raise  # no extra of ours brings it: the framework is there, and broken
+        raise  # none of our extras installs it: the framework is installed, but broken
     raise MissingExtraError(
-        f"gangplank.lightning.TrainTestExporter needs Lightning, and there is no module {error.name!r}", "lightning"
+        f"gangplank.lightning.TrainTestExporter needs Lightning, but there is no module {error.name!r}", "lightning"
     ) from error
 
 __all__ = ["TrainTestExporter"]

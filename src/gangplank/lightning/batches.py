@@ -1,4 +1,4 @@
-"""How many samples a batch holds."""
+"""The batches of an epoch or evaluation, and the samples in them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-# Of a batch that holds more tensors, and of a sequence in it that holds more of anything, as many are looked at.
+# How many tensors of a batch, and items of a sequence in it, are looked at; of a larger batch, the others are not.
 _MOST = 32
 _MOST_PARTS = 1_000
 _SEQUENCES = (list, tuple)
 
 
 def size_of(batch: Any) -> int | None:
-    """Return the first dimension that all tensors of a batch have, or None where they do not agree, or are none."""
+    """Return the first dimension that all tensors of a batch share; None if they differ, or there are none."""
     sizes: list[int] = []
     parts = [batch]
-    for _ in range(_MOST_PARTS):  # a batch may hold itself
+    for _ in range(_MOST_PARTS):  # a batch may contain itself
         if not parts or len(sizes) == _MOST:
             break
         part = parts.pop()
@@ -31,3 +31,22 @@ def size_of(batch: Any) -> int | None:
         elif dataclasses.is_dataclass(part):
             parts += (getattr(part, field.name) for field in dataclasses.fields(part))
     return sizes[0] if sizes and sizes.count(sizes[0]) == len(sizes) else None
+
+
+class Samples:
+    """Counts batches, and the samples in them.
+
+    Attributes:
+        batches: so far.
+        samples: in them; None if those of one batch are unknown.
+    """
+
+    def __init__(self) -> None:
+        self.batches = 0
+        self.samples: int | None = 0
+
+    def count(self, batch: Any) -> None:
+        """Count a batch and its samples."""
+        self.batches += 1
+        size = size_of(batch)
+        self.samples = None if size is None or self.samples is None else self.samples + size

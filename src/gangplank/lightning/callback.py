@@ -1,4 +1,4 @@
-"""Lightning's base class for callbacks, of `lightning.pytorch` and of `pytorch_lightning`, whichever is installed."""
+"""The base class for callbacks, from `lightning.pytorch` and `pytorch_lightning`, whichever are installed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     VERSION = ""
 else:
-    # Two packages with the same contents, whose Trainers and command lines take only callbacks of their own.
+    # Two packages with the same contents; the Trainer and LightningCLI of each take only callbacks of its own class.
     _found, _missing = [], []
     for _name in ("lightning.pytorch", "pytorch_lightning"):
         try:
@@ -18,7 +18,7 @@ else:
         except ImportError as _error:
             _missing.append(_error)
     if not _found:
-        # One that is there, and breaks, tells more than one that is not there.
+        # The error of a package that is installed but broken says more than that of one that is not installed.
         raise min(
             _missing, key=lambda error: (error.name or "").partition(".")[0] in ("lightning", "pytorch_lightning")
         )
@@ -26,7 +26,7 @@ else:
     VERSION = _found[0].__version__
 
     class Callback(*(package.Callback for package in _found)):
-        """A callback for the Trainers of both."""
+        """A callback for the Trainers of both packages."""
 
 
 __all__ = ["VERSION", "Callback"]
