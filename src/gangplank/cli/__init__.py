@@ -3,41 +3,75 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from gangplank import GangplankError
-from gangplank.cli import adapters, delete, demo, doctor, gateway, plugins, prune, show
+from gangplank.cli import adapters, delete, demo, gateway, plugins, prune, show
+from gangplank.cli.doctor import verb as doctor
+from gangplank.cli.exit_codes import FAILED, INTERRUPTED
+from gangplank.core.errors import GangplankError
 from gangplank.core.version import VERSION
 
-EXIT_CODES = """\
-exit codes: 0 done, or all is well; 1 it failed, or something is wrong; 2 the command line makes no sense;
-130 Ctrl-C. `gangplank VERB --help` says what that means for a verb."""
-_INTERRUPTED = 130  # as a shell has it
+_EPILOG = """\
+exit codes: 0 done, or all is well; 1 it failed, or something is wrong; 2 usage error; 130 Ctrl-C.
+`gangplank VERB --help` says what they mean for a verb."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb; returns the exit code: 0 for success, 1 for failure, 2 for a command line that makes no sense."""
+    """Run a verb; return the exit code.
+
+    Args:
+        arguments: the command line without the program's name; by default, that of the process.
+
+    Raises:
+        SystemExit: a usage error, or a request for help.
+    """
+    if sys.stdout is None:  # it was closed before we began
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  it is used until the process ends
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()  # now rather than when the interpreter ends, which would print a traceback
+    except BrokenPipeError:
+        _discard_output()  # `| head` has seen enough
+        return FAILED
+    except OSError as error:
+        _discard_output()
+        print(f"gangplank: {error}", file=sys.stderr)
+        return FAILED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # Windows writes to a file in a code page that lacks most characters
     parser = argparse.ArgumentParser(
         prog="gangplank",
         description="Training runs in Prometheus.",
-        epilog=EXIT_CODES,
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"gangplank {VERSION}")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
     for verb in (adapters, delete, demo, doctor, gateway, plugins, prune, show):
         verb.add(verbs)
-    chosen = parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
     try:
-        code: int = chosen.run(chosen)
+        code: int = parsed.run(parsed)
     except GangplankError as error:
         print(f"gangplank: {error}", file=sys.stderr)
-        return 1
+        return FAILED
     except KeyboardInterrupt:
         print("gangplank: interrupted", file=sys.stderr)
-        return _INTERRUPTED
+        return INTERRUPTED
     return code
+
+
+def _discard_output() -> None:
+    """Discard what could not be printed: the interpreter would try again when it ends."""
+    with contextlib.suppress(OSError, ValueError):  # stdout is not a file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,13 +7,14 @@ import signal
 import sys
 import time
 
+from gangplank.cli.exit_codes import DONE, FAILED, epilog, usage_error
 from gangplank.testing.gateway import Gateway
 
-STOP = (signal.SIGINT, signal.SIGTERM)
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _POLL = 0.1  # seconds
-WELCOME = """\
-Gateway listening; what is pushed to it is at {url}/metrics
-It is in memory, for laptops and tests: when it stops, it forgets everything.
+_WELCOME = """\
+Gateway listening; its page of metrics is {url}/metrics
+It keeps everything in memory, for laptops and tests: what was pushed is lost when it stops.
 Press Ctrl-C to stop it."""
 
 
@@ -23,6 +24,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "gateway",
         help="run a small gateway in memory, for laptops and tests",
         description="Run a Pushgateway that keeps what is pushed to it in memory, for laptops and tests.",
+        epilog=epilog(done="stopped by Ctrl-C or SIGTERM", failed="it cannot listen on the address"),
     )
     parser.add_argument(
         "--listen",
@@ -34,23 +36,24 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until Ctrl-C or SIGTERM; return 0, 1 where the address cannot be listened on, 2 where it is none."""
+    """Serve until Ctrl-C or SIGTERM; return the exit code."""
     try:
         gateway = Gateway(arguments.listen)
     except ValueError as error:
-        print(f"gangplank gateway: {error}", file=sys.stderr)
-        return 2
-    stopped: list[int] = []
-    before = {number: signal.signal(number, lambda number, _: stopped.append(number)) for number in STOP}
+        return usage_error("gateway", str(error))
+    received: list[int] = []
+    handlers = {number: signal.signal(number, lambda number, _: received.append(number)) for number in _STOP_SIGNALS}
     try:
-        with gateway:
-            print(WELCOME.format(url=gateway.url), flush=True)
-            while not stopped:
-                time.sleep(_POLL)  # Windows cannot wait for a signal
-    except OSError as error:
-        print(f"gangplank gateway: cannot listen on {arguments.listen!r}: {error.strerror}", file=sys.stderr)
-        return 1
+        try:
+            gateway.start()
+        except OSError as error:
+            print(f"gangplank gateway: cannot listen on {arguments.listen!r}: {error.strerror}", file=sys.stderr)
+            return FAILED
+        print(_WELCOME.format(url=gateway.url), flush=True)
+        while not received:
+            time.sleep(_POLL)  # Windows cannot wait for a signal
     finally:
-        for number, handler in before.items():
+        gateway.stop()
+        for number, handler in handlers.items():
             signal.signal(number, handler)
-    return 0
+    return DONE

@@ -1,20 +1,17 @@
-"""`gangplank plugins`: what is installed to listen in, and why it does not."""
+"""`gangplank plugins`: the installed plugins, and why one is not used."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import logging
 import sys
-from collections.abc import Iterator
 from typing import Any
 
-from gangplank.cli.client import EXIT_CODES
-from gangplank.core import plugins
-from gangplank.core.hookspecs import PROJECT
-from gangplank.core.plugins import Plugin
-from gangplank.core.report import log, shown
+from gangplank.cli.arguments import add_json
+from gangplank.cli.exit_codes import epilog
+from gangplank.cli.installed.plugins import captured_warnings, describe_state, other_warnings, problem_of
+from gangplank.core.plugins import registry
+from gangplank.core.plugins.loading import Plugin
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,67 +20,30 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "plugins",
         help="list the installed plugins",
         description="List the plugins that installed packages announce, their hooks, and what is wrong with them.",
-        epilog=EXIT_CODES.format(
-            done="listed, switched off or not",
-            failed="a plugin is broken, has a hook that nobody calls, or two claim one name",
+        epilog=epilog(
+            done="listed, whether switched off or not",
+            failed="a plugin is broken or implements a hook that does not exist, or two have the same name",
         ),
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List the plugins; return 1 where something is wrong with one that is not switched off."""
-    with listening() as said:
-        found = plugins.load()
-    for line in beside(said, found):
-        print(f"gangplank: {line}", file=sys.stderr)
+    """List the plugins; return 1 if a plugin that is not switched off has a problem."""
+    with captured_warnings() as messages:
+        plugins = registry.installed()
+    for message in other_warnings(messages, plugins):
+        print(f"gangplank: {message}", file=sys.stderr)
     if arguments.json:
-        print(json.dumps([_document(plugin) for plugin in found], indent=2))
-    elif not found:
+        print(json.dumps([_document(plugin) for plugin in plugins], indent=2))
+    elif not plugins:
         print("No plugins are installed.")
     else:
-        widest = max(len(plugin.name) for plugin in found)
-        for plugin in found:
-            print(f"{plugin.name:{widest}}  {standing(plugin)} ({plugin.source}, {plugin.module})")
-    return int(any(fault(plugin) for plugin in found))
-
-
-def standing(plugin: Plugin) -> str:
-    """Return how a plugin stands, in words."""
-    if plugin.state == "switched off":
-        return f"switched off by {plugin.problem}"
-    hooks = ", ".join(sorted(hook.removeprefix(f"{PROJECT}_") for hook in plugin.hooks))
-    problem = shown(plugin.problem)
-    if plugin.state == "broken":
-        return f"broken: {problem}"
-    return f"loaded: {hooks or 'it implements no hook'}{'; ' if problem else ''}{problem}"
-
-
-def fault(plugin: Plugin) -> str:
-    """Return what is wrong with a plugin, or nothing; to be switched off is nothing."""
-    return "" if plugin.state == "switched off" else shown(plugin.problem)
-
-
-@contextlib.contextmanager
-def listening() -> Iterator[list[str]]:
-    """Take what gangplank would log meanwhile."""
-    said: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
-    propagate, log.propagate = log.propagate, False
-    log.addHandler(handler)
-    try:
-        yield said
-    finally:
-        log.removeHandler(handler)
-        log.propagate = propagate
-
-
-def beside(said: list[str], found: tuple[Plugin, ...]) -> list[str]:
-    """Return what was said and is no plugin's own fault, which its line in the list has."""
-    faults = [fault(plugin) for plugin in found if fault(plugin)]
-    return [line for line in said if not any(fault in line for fault in faults)]
+        width = max(len(plugin.name) for plugin in plugins)
+        for plugin in plugins:
+            print(f"{plugin.name:{width}}  {describe_state(plugin)} ({plugin.source}, {plugin.module})")
+    return int(any(problem_of(plugin) for plugin in plugins))
 
 
 def _document(plugin: Plugin) -> dict[str, Any]:

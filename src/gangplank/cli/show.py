@@ -1,23 +1,25 @@
-"""`gangplank show`: what a gateway holds, by job and phase."""
+"""`gangplank show`: what is on a gateway, by job and phase."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import math
+import sys
 from collections.abc import Iterable
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from gangplank.cli.client import EXIT_CODES, gateway
-from gangplank.cli.groups import Held, chosen
-from gangplank.core.errors import MissingExtraError
-from gangplank.core.report import shown
+from gangplank.cli.arguments import add_gateway, add_json
+from gangplank.cli.exit_codes import DONE, FAILED, epilog
+from gangplank.cli.remote.groups import GatewayGroup, matching
+from gangplank.core.errors import GangplankError, MissingExtraError
+from gangplank.core.log import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-# Whole numbers below it are counts and read better without a point.
+# Whole numbers below this are exact in a double, and are printed without a decimal point.
 _EXACT = 2**53
 
 
@@ -25,37 +27,37 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb and its options."""
     parser = verbs.add_parser(
         "show",
-        help="show what a gateway holds, by job and phase",
-        description="Show what a Pushgateway holds of training runs: all of them, and one job's metrics.",
-        epilog=EXIT_CODES.format(done="shown, even where there is nothing", failed="no gateway answers"),
+        help="show what is on a gateway, by job and phase",
+        description="Show the training runs on a Pushgateway: a table of all, and the metrics of one job.",
+        epilog=epilog(done="shown, even if there is nothing", failed="the gateway cannot be reached, or refuses"),
     )
-    parser.add_argument("gateway", metavar="ADDRESS", type=gateway, help="the gateway: HOST:PORT or a URL")
+    add_gateway(parser)
     parser.add_argument("--job", help="only this job, with its metrics; * and ? are wildcards")
     parser.add_argument("--phase", help="only this phase; * and ? are wildcards")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show the groups; return 0."""
+    """Show the groups; return 0, or 1 if the metrics of one cannot be shown."""
     console = None if arguments.json else _console()
-    held, page = arguments.gateway.look()
-    ours = [group for group in chosen(held, arguments.job, arguments.phase) if group.is_ours]
+    groups, response = arguments.gateway.groups()
+    ours = [group for group in matching(groups, arguments.job, arguments.phase) if group.is_gangplanks]
     if console is None:
-        print(json.dumps([document(group) for group in ours], indent=2, allow_nan=False))
-        return 0
-    from gangplank.cli.holdings import overview  # noqa: PLC0415  with rich
+        print(json.dumps([_document(group) for group in ours], indent=2, allow_nan=False))
+        return DONE
+    from gangplank.cli.remote.tables import overview  # noqa: PLC0415  it needs rich
 
     if ours:
-        console.print(overview(ours, page.now))
+        console.print(overview(ours, response.now))
     else:
-        asked = any((arguments.job, arguments.phase))
-        print(f"The gateway on {arguments.gateway} holds nothing of {'that' if asked else 'gangplank'}.")
-    if others := sum(not group.is_ours for group in held):
-        print(f"{others} other group{'s' if others > 1 else ''}, not of gangplank.")
-    if arguments.job is not None or len({group.key["job"] for group in ours}) == 1:
-        _show_metrics(console, ours)
-    return 0
+        which = "matching group" if arguments.job or arguments.phase else "group of gangplank's"
+        print(f"The gateway on {arguments.gateway} has no {which}.")
+    if others := sum(not group.is_gangplanks for group in groups):
+        print(f"{others} other group{'s' if others > 1 else ''}, not gangplank's.")
+    if arguments.job is not None or len({group.labels["job"] for group in ours}) == 1:
+        return _print_metrics(console, ours)
+    return DONE
 
 
 def _console() -> Console:
@@ -66,55 +68,67 @@ def _console() -> Console:
     return Console(highlight=False)
 
 
-def _show_metrics(console: Console, ours: Iterable[Held]) -> None:
-    """Print the metrics of each job, apart where other labels of the key tell its groups apart."""
+def _print_metrics(console: Console, groups: Iterable[GatewayGroup]) -> int:
+    """Print the metrics of each job, separately for each combination of the other labels; return the exit code."""
     from rich.text import Text  # noqa: PLC0415
 
-    from gangplank.cli.holdings import Holdings  # noqa: PLC0415
+    from gangplank.cli.remote.tables import JobMetrics  # noqa: PLC0415
 
-    for key, groups in groupby(sorted(ours, key=_identity), key=_identity):
-        holdings = Holdings(groups)
-        if not holdings.phases:
+    code = DONE
+    for labels, of_job in groupby(sorted(groups, key=_without_phase), key=_without_phase):
+        metrics = JobMetrics(of_job)
+        if not metrics.phases:
             continue
-        console.print(Text(", ".join(f"{shown(name)}={value!r}" for name, value in key), "bold"))
-        console.print(holdings.table())
-        for phase in holdings.phases:
-            if holdings.weights(phase):
+        console.print(Text(", ".join(f"{one_line(name)}={value!r}" for name, value in labels), "bold"))
+        console.print(metrics.table())
+        for phase in metrics.phases:
+            try:
+                histogram = metrics.histogram(phase)
+            except GangplankError as error:
+                print(f"gangplank: {error}", file=sys.stderr)
+                code = FAILED
+                continue
+            if histogram.row_count:
                 console.print(f"The weights, gangplank_{phase}_model_weights:\n")
-                console.print(holdings.histogram(phase))
+                console.print(histogram)
                 console.print()
+    return code
 
 
-def _identity(held: Held) -> tuple[tuple[str, str], ...]:
-    return tuple(label for label in held.group.labels if label[0] != "phase")
+def _without_phase(group: GatewayGroup) -> tuple[tuple[str, str], ...]:
+    return tuple(label for label in group.labels.items() if label[0] != "phase")
 
 
-def document(held: Held) -> dict[str, Any]:
-    """Return a group as JSON has it."""
+def _document(group: GatewayGroup) -> dict[str, Any]:
     return {
-        "labels": held.key,
-        "run": held.run or None,
-        "state": held.state or None,
-        "epoch": _number(held.value("epoch")),
-        "epochs_planned": _number(held.value("epochs_planned")),
-        "pushed_at": _number(held.pushed or None),
-        "push_failed_at": _number(held.failed or None),
-        "heartbeat": _number(held.value("heartbeat_timestamp_seconds")),
-        "metrics": _metrics(held),
+        "labels": group.labels,
+        "run": group.run or None,
+        "state": group.state or None,
+        "epoch": _number(group.run_value("epoch")),
+        "epochs_planned": _number(group.run_value("epochs_planned")),
+        "step": _number(group.run_value("step")),
+        "steps_planned": _number(group.run_value("steps_planned")),
+        "pushed_at": _number(group.pushed_at or None),
+        "push_failed_at": _number(group.push_failed_at or None),
+        "heartbeat": _number(group.run_value("heartbeat_timestamp_seconds")),
+        "metrics": _metrics(group),
     }
 
 
-def _metrics(held: Held) -> dict[str, Any]:
-    """Return the samples by name: a value, or a list where labels tell several apart."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for series in held.series:
+def _metrics(group: GatewayGroup) -> dict[str, Any]:
+    """Return the samples by name: a value, or a list if there are labels."""
+    metrics: dict[str, list[dict[str, Any]]] = {}
+    for series in group.series:
         labels = {name: value for name, value in series.labels.items() if name != "run"}
-        found.setdefault(series.name, []).append({"labels": labels, "value": _number(series.value)})
-    return {name: every if len(every) > 1 or every[0]["labels"] else every[0]["value"] for name, every in found.items()}
+        metrics.setdefault(series.name, []).append({"labels": labels, "value": _number(series.value)})
+    return {
+        name: samples if len(samples) > 1 or samples[0]["labels"] else samples[0]["value"]
+        for name, samples in metrics.items()
+    }
 
 
 def _number(value: float | None) -> float | str | None:
-    """Return a number that JSON has, or Prometheus' word for it."""
+    """Return a number that JSON can hold, or Prometheus' notation for it."""
     if value is None or math.isfinite(value):
         return int(value) if value is not None and value.is_integer() and abs(value) < _EXACT else value
     return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"

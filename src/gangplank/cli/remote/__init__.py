@@ -1,0 +1,1 @@
+"""A gateway over HTTP: its groups, read, shown in tables and deleted."""
