@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import signal
 import sys
@@ -12,10 +13,15 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from gangplank.core import process
-from gangplank.core.delivery import Destinations
-from servers import Server, pushgateway
-from tested import record
+from gangplank.core import environment
+from gangplank.core.delivery.destinations import Destinations
+from gangplank.core.lifecycle import process
+from gangplank.core.plugins import registry
+
+pytest.register_assert_rewrite("support")  # what its helpers assert is shown as in a test
+
+from support.servers import Server, pushgateway  # noqa: E402
+from support.tested import record  # noqa: E402
 
 # A slow example is a busy machine, not a fault.
 hypothesis.settings.register_profile("gangplank", deadline=None)
@@ -36,17 +42,30 @@ def gateway(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def nothing_left_undelivered() -> Iterator[None]:
-    """Have what a test leaves undelivered given up: its retries would be heard in the tests after it."""
+    """Have what a test leaves open or undelivered given up: it would be heard in the tests after it."""
     yield
-    for sender in list(process.this.senders):
+    for run in list(process.runs):
+        run.detach()
+    for sender in list(process.senders):
         if isinstance(sender, Destinations):
-            for outbox in (destination.outbox for destination in sender._each):  # noqa: SLF001
-                with outbox._changed:  # noqa: SLF001
-                    outbox._send = lambda *_: None  # noqa: SLF001  what is on its way is tried again, to nowhere
-                    for group, parcel in list(outbox._parcels.items()):  # noqa: SLF001
-                        if parcel.sending is None:
-                            del outbox._parcels[group]  # noqa: SLF001
-                    outbox._ring()  # noqa: SLF001
+            sender.abandon()
+
+
+@pytest.fixture
+def without_facts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have whatever is asked about this machine and its packages raise."""
+
+    def refuse() -> str:
+        raise PermissionError
+
+    cached = (environment.known_info, registry.installed)
+    for known in cached:
+        known.cache_clear()
+    monkeypatch.setattr(environment, "_FACTS", dict.fromkeys(environment._FACTS, refuse))  # noqa: SLF001
+    monkeypatch.setattr(importlib.metadata, "distributions", refuse)
+    yield
+    for known in cached:
+        known.cache_clear()
 
 
 @pytest.fixture(autouse=True)

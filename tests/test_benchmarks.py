@@ -52,7 +52,7 @@ A processor, 2 cores, 8 GB; Linux, Python 3.11.0; gangplank 0.6.0, numpy 2.0.0. 
 
 ### Weight histograms, one core
 
-| what | who | median (lowest to highest) | times ours | target | |
+| what | contestant | median (lowest to highest) | times ours | target | |
 |---|---|--:|--:|--:|---|
 | 13 edges, float32, normal | gangplank | 1.75 ns per weight (1.5 to 2) |  | at most 1.6 ns per weight | **missed** |
 |  | a loop | 980 ns per weight (900 to 1,000) | 560 (500 to 600) | at least 350 times ours | met (560) |
@@ -62,7 +62,7 @@ A processor, 2 cores, 8 GB; Linux, Python 3.11.0; gangplank 0.6.0, numpy 2.0.0. 
 
 ### Growth
 
-| what | who | median (lowest to highest) | times ours | target | |
+| what | contestant | median (lowest to highest) | times ours | target | |
 |---|---|--:|--:|--:|---|
 | 10,000 weights | gangplank | 6 ns per weight |  |  |  |
 | 1,000,000 weights | gangplank | 2 ns per weight |  |  |  |

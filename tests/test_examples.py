@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from servers import find, free_port, get, pushgateway
+from support.servers import find, free_port, get, pushgateway
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 # All that the scripts may need besides the servers. Nothing else is on PATH, so no docker of this machine is used.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import servers
+from support import servers
 
 SCRIPT = Path(__file__).parent / "install-servers"
 OLD = ["prometheus", "prometheus-node-exporter", "prometheus-pushgateway", "promtool"]

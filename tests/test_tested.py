@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import tested
+from support import tested
 
 ROOT = Path(__file__).resolve().parent.parent
 

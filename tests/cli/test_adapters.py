@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gangplank.cli import adapters, main
-from gangplank.core import plugins
-from gangplank.core.snapshot import Adapter
-from strangers import environment, install
+from gangplank.cli import main
+from gangplank.cli.installed import adapters
+from gangplank.core.plugins import registry
+from gangplank.core.types import Adapter
+from support.strangers import environment, install
 
 KEYS = ["name", "plugin", "framework", "framework_version", "exporter", "available", "problem"]
 ANNOUNCES = """
@@ -38,7 +39,7 @@ def announced(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *found: Adapter
 ) -> list[dict[str, object]]:
     """Return what the verb prints of these adapters."""
-    monkeypatch.setattr(plugins, "adapters", lambda: [("theirs", adapter) for adapter in found])
+    monkeypatch.setattr(registry, "adapters", lambda: [("theirs", adapter) for adapter in found])
     assert main(["adapters", "--json"]) == 0
     documents: list[dict[str, object]] = json.loads(capsys.readouterr().out)
     assert all(list(document) == KEYS for document in documents)
@@ -97,7 +98,7 @@ def test_a_framework_that_breaks_at_import_breaks_nothing(
     (tmp_path / "mess.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)  # which the process that imports it is told of
     if "sleep(60)" in source:
-        monkeypatch.setattr(adapters, "_PATIENCE", 1)
+        monkeypatch.setattr(adapters, "_IMPORT_TIMEOUT", 1)
     (document,) = announced(capsys, monkeypatch, Adapter("a", "mess", "mess:x", "pip install it"))
     assert (document["available"], document["problem"]) == (not problem, problem)
     assert "mess" not in sys.modules

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from verbs import BUILD_INFO, Terminal, either, gangplank, keys, put, put_at, run_page, served
+from support.verbs import BUILD_INFO, Terminal, either, gangplank, keys, put, put_at, run_page, served
 
 TRAIN, TEST, VISION, CRON = (
     "job='a', phase='train'",
@@ -103,7 +103,9 @@ def test_where_nothing_matches_nothing_is_asked(full: str, monkeypatch: pytest.M
 
 def test_on_a_real_terminal(full: str) -> None:
     ours, theirs = pty.openpty()
-    program = f"import sys; from verbs import gangplank; sys.exit(gangplank('delete', {full!r}, '--job', 'cron'))"
+    program = (
+        f"import sys; from support.verbs import gangplank; sys.exit(gangplank('delete', {full!r}, '--job', 'cron'))"
+    )
     environment = {"PYTHONPATH": str(Path(__file__).parent.parent)}
     process = subprocess.Popen([sys.executable, "-c", program], env=environment, stdin=theirs, stdout=subprocess.PIPE)
     os.write(ours, b"y\n")
@@ -117,7 +119,7 @@ def test_on_a_real_terminal(full: str) -> None:
 
 def test_without_a_terminal_it_refuses(full: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert gangplank("delete", full, "--job", "a") == 2
-    assert "there is no terminal to ask on: give --yes" in capsys.readouterr().err
+    assert "stdin is not a terminal: give --yes" in capsys.readouterr().err
     assert len(keys(full)) == 4
 
 
@@ -204,7 +206,7 @@ def test_a_refusal_is_a_failure(status: int, capsys: pytest.CaptureFixture[str])
         ["DELETE", "/metrics/job/a"],
         ["DELETE", "/metrics/job/b"],
     ]
-    assert f"gangplank: not deleted: job='a': HTTP Error {status}: " in captured.err
+    assert f"gangplank: not deleted: job='a': {address} answered {status}: " in captured.err
     assert ("GANGPLANK_PUSHGATEWAY_HOST" in captured.err) == (status in (401, 403))
     assert captured.out.endswith("Deleted nothing.\n")
 
@@ -212,12 +214,12 @@ def test_a_refusal_is_a_failure(status: int, capsys: pytest.CaptureFixture[str])
 def test_a_group_that_stays_is_not_reported_as_deleted(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gangplank.cli.client._PATIENCE", 0.1)
+    monkeypatch.setattr("gangplank.cli.remote.gateway._DELETION_TIMEOUT", 0.1)
     page = PAGE + 'push_time_seconds{instance="i",job="b"} 5\n'
-    with served(lambda method, path: (200 if method == "GET" else 202, {}, page)) as (address, asked):
+    with served(lambda method, path: (200, {}, page) if method == "GET" else (202, {}, "")) as (address, asked):
         assert gangplank("delete", address, "--job", "*", "--yes", "--json") == 1
     captured = capsys.readouterr()
-    assert "not deleted: job='a': the gateway holds it still" in captured.err
+    assert "not deleted: job='a': the gateway still holds it" in captured.err
     assert [group["deleted"] for group in json.loads(captured.out)] == [False, False]
     # What looks like no instance may be an empty one; another instance is none of both.
     assert [line for line in asked if line != "GET /metrics"] == [

@@ -14,7 +14,7 @@ import pytest
 from gangplank import GangplankError
 from gangplank.cli import main, plugins
 from gangplank.testing.gateway import Gateway
-from verbs import put, run_page
+from support.verbs import put, run_page
 
 VERBS = ["adapters", "delete", "demo", "doctor", "gateway", "plugins", "prune", "show"]
 DOCUMENT = Path(__file__).parents[2] / "docs" / "command-line.md"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from strangers import environment, install
+from support.strangers import environment, install
 
 WATCHES = """
 from gangplank import hookimpl
@@ -47,7 +47,7 @@ def test_each_is_listed_with_its_hooks_or_its_trouble(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         "broken_one  broken: ImportError: no such library (broken_one 1.0, broken_one)",
         "chat        loaded: run_finished, snapshot (watcher 2.5, watcher)",
-        "idle        loaded: it implements no hook (idle 1.0, idle)",
+        "idle        loaded: implements no hook (idle 1.0, idle)",
         (
             "misspelt    loaded: run_finished; unknown hook 'gangplank_snapshots' in plugin "
             f"<module 'misspelt' from '{tmp_path}/misspelt.py'> (misspelt 1.0, misspelt)"
@@ -83,7 +83,7 @@ def test_one_that_is_switched_off_is_no_trouble(source: str, tmp_path: Path) -> 
 
 def test_a_name_that_is_not_installed_is_said(tmp_path: Path) -> None:
     done = listed(tmp_path, code=0, GANGPLANK_PLUGINS="other")
-    assert done.stderr == "gangplank: GANGPLANK_PLUGINS names other, and no such plugin is installed\n"
+    assert done.stderr == "gangplank: GANGPLANK_PLUGINS names other, but no such plugin is installed\n"
 
 
 def test_two_of_one_name_are_an_error_that_names_both_and_the_cure(tmp_path: Path) -> None:

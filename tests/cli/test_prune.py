@@ -18,7 +18,7 @@ import gangplank as library
 from gangplank.cli.prune import UNITS, duration
 from gangplank.testing.gateway import Gateway
 from gangplank.testing.gateway.handler import Handler
-from verbs import BUILD_INFO, Terminal, either, gangplank, keys, put, run_page, served
+from support.verbs import BUILD_INFO, Terminal, either, gangplank, keys, put, run_page, served
 
 DAY = 86_400
 OLD, NEW, FOREIGN, PUBLISHED = "job='old', phase='train'", "job='new', phase='train'", "job='cron'", "job='published'"
@@ -106,7 +106,7 @@ def test_what_is_pushed_to_while_somebody_thinks_stays(later: str, monkeypatch: 
 
 def test_real_runs_on_either_gateway(address: str) -> None:
     for job in ("old", "new"):
-        with library.Run(address, job, ignore_exceptions=False) as run:
+        with library.run(address, job, ignore_exceptions=False) as run:
             run.record({"loss": 0.5}, epoch=0)
         if job == "old":
             put(address, "m 1\n", job="cron")
@@ -120,7 +120,7 @@ def test_a_gateway_that_does_not_say_its_time_is_not_pruned(capsys: pytest.Captu
     page = f"{BUILD_INFO}gangplank_run_epoch{labels} 1\npush_time_seconds{labels} 5\n"
     with served(lambda *_: (200, {}, page)) as (address, asked):
         assert gangplank("prune", address, "--older-than", "7d", "--yes") == 1
-    assert "no Date in its answer" in capsys.readouterr().err
+    assert "its response has no Date header" in capsys.readouterr().err
     assert asked == ["GET /metrics"]
 
 
@@ -151,4 +151,4 @@ def test_what_is_taken_for_a_duration_is_numbers_with_units_from_the_longest_on(
 @pytest.mark.parametrize("text", ["", "7", "d", "12h1d", "1d1d", "-1d", "1.5d", "1D", " 1d", "1d ", "٣d", "1y", "1d\n"])
 def test_a_malformed_duration_is_a_wrong_command_line(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert gangplank("prune", "127.0.0.1:1", f"--older-than={text}", "--yes") == 2
-    assert "is no duration: write 7d, 1d12h or 90m" in capsys.readouterr().err
+    assert "is not a duration: write 7d, 1d12h or 90m" in capsys.readouterr().err

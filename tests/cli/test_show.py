@@ -13,13 +13,10 @@ import pytest
 import trustme
 
 import gangplank as library
-from gangplank.cli.groups import ago, chosen, read, words
-from gangplank.core.credentials import PREFIX
-from servers import free_port, pushgateway
-from verbs import BUILD_INFO, either, gangplank, put, run_page, served
-
-# The bcrypt hash of "canary".
-USERS = "basic_auth_users: {me: $2b$04$oYMHmYwvhvck4h3jr0/Bcucp.F3vOFz2814i17MFR/Iiv49H82kKK}\n"
+from gangplank.cli.remote.groups import format_age, format_duration, matching, read_groups
+from gangplank.core.sinks.credentials import PREFIX
+from support.servers import USERS, free_port, pushgateway
+from support.verbs import BUILD_INFO, either, gangplank, put, run_page, served
 
 
 @pytest.fixture(params=["embedded", "real"])
@@ -52,7 +49,7 @@ def train(address: str, job: str, loss: float, **options: object) -> None:
     """Run a training of two epochs."""
     buckets = library.HISTOGRAM_WEIGHT_BUCKETS_0_3
     settings: dict[str, object] = {"histogram_buckets": buckets, "ignore_exceptions": False, **options}
-    with library.Run(address, job, run="r1", **settings) as run:  # type: ignore[arg-type]
+    with library.run(address, job, run="r1", **settings) as run:  # type: ignore[arg-type]
         for _ in run.epochs(2):
             run.record({"loss": loss}, weights=[[0.01, -0.2]])
 
@@ -67,7 +64,7 @@ def test_groups_that_differ_in_a_label_of_the_users_are_apart(address: str, caps
         ["digits", "train", "r1", "finished", "2/2"],
         ["digits", "train", "team='vision'", "r1", "finished"],
     ]
-    assert "1 other group, not of gangplank." in out
+    assert "1 other group, not gangplank's." in out
     plain, vision = out.split("job='digits'")[1:]
     assert vision.startswith(", team='vision'\n")
     for table, loss in ((plain, "0.25"), (vision, "0.75")):
@@ -88,16 +85,16 @@ def test_metrics_are_shown_of_one_job(address: str, capsys: pytest.CaptureFixtur
     assert "train" not in out
     assert [row[:2] for row in overview(capsys, address, "--phase", "train")] == [["a", "train"]]
     assert gangplank("show", address, "--job", "c") == 0
-    assert f"The gateway on {address} holds nothing of that." in capsys.readouterr().out
+    assert f"The gateway on {address} has no matching group." in capsys.readouterr().out
 
 
 def test_a_run_that_has_gone_silent_may_be_dead(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     put(address, run_page(beat=10, run_epoch=3, run_epochs_planned=20), job="alive", phase="train")
-    put(address, run_page(beat=740), job="dead", phase="train")
+    put(address, run_page(beat=740, run_step=1200, run_steps_planned=5000), job="dead", phase="train")
     put(address, run_page("finished", beat=740), job="done", phase="train")
     alive, dead, done = (" ".join(row) for row in overview(capsys, address))
     assert alive.startswith("alive train running 3/20 ")
-    assert dead.startswith("dead train running? (12 min) ")
+    assert dead.startswith("dead train running? (12 min) 1,200/5,000 ")
     assert dead.endswith(" s ago 12 min ago")
     assert done.startswith("done train finished ")
 
@@ -106,10 +103,10 @@ def test_a_trainer_whose_clock_is_ahead_does_not_live_for_ever() -> None:
     labels = '{instance="",job="a",phase="train"}'
     beat = f"gangplank_run_heartbeat_timestamp_seconds{labels} 9000\n"
     state = 'gangplank_run_state{instance="",job="a",phase="train",state="running"} 1\n'
-    [held] = read(f"{beat}{state}push_time_seconds{labels} 5000\npush_failure_time_seconds{labels} 0\n")
-    assert held.is_alive(5100)
-    assert held.standing(6200) == "running? (20 min)"
-    assert ago(held.value("heartbeat_timestamp_seconds"), 6200) == "46 min ahead"
+    [group] = read_groups(f"{beat}{state}push_time_seconds{labels} 5000\npush_failure_time_seconds{labels} 0\n")
+    assert group.is_alive(5100)
+    assert group.describe_state(6200) == "running? (20 min)"
+    assert format_age(group.run_value("heartbeat_timestamp_seconds"), 6200) == "46 min ahead"
 
 
 def test_what_was_never_accepted_says_so(address: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +119,8 @@ def test_what_was_never_accepted_says_so(address: str, capsys: pytest.CaptureFix
 
 
 def test_json_is_strict_and_whole(address: str, capsys: pytest.CaptureFixture[str]) -> None:
-    page = run_page("failed", run_epoch=3, run_epochs_planned=4, train_loss=float("nan"), train_a=float("inf"))
+    position = {"run_epoch": 3, "run_epochs_planned": 4, "run_step": 30, "run_steps_planned": 40}
+    page = run_page("failed", **position, train_loss=float("nan"), train_a=float("inf"))
     put(address, page + "# TYPE gangplank_train_b gauge\ngangplank_train_b -Inf\n", job="a", phase="train", team="x")
     put(address, "m 1\n", job="other")
     assert gangplank("show", address, "--json") == 0
@@ -132,7 +130,8 @@ def test_json_is_strict_and_whole(address: str, capsys: pytest.CaptureFixture[st
 
     [group] = json.loads(capsys.readouterr().out, parse_constant=refuse)
     assert group["labels"] == {"job": "a", "phase": "train", "team": "x"}
-    assert (group["run"], group["state"], group["epoch"], group["epochs_planned"]) == (None, "failed", 3, 4)
+    assert [group[name] for name in ("run", "state", "epoch", "epochs_planned")] == [None, "failed", 3, 4]
+    assert (group["step"], group["steps_planned"]) == (30, 40)
     assert abs(group["pushed_at"] - time.time()) < 60
     assert abs(group["heartbeat"] - time.time()) < 60
     assert group["push_failed_at"] is None
@@ -147,8 +146,8 @@ def test_json_is_strict_and_whole(address: str, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize(("options", "code"), [(["--json"], 0), ([], 1)])
 def test_only_tables_need_rich(address: str, options: list[str], code: int) -> None:
-    program = f"import sys; sys.modules['rich'] = None; from verbs import gangplank; sys.exit(gangplank(*{options!r}))"
-    program = program.replace("(*[", f"('show', {address!r}, *[")
+    program = f"from support.verbs import gangplank; sys.exit(gangplank('show', {address!r}, *{options!r}))"
+    program = f"import sys; sys.modules['rich'] = None; {program}"
     environment = {"PYTHONPATH": str(Path(__file__).parent.parent)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
@@ -184,12 +183,14 @@ def test_a_sample_belongs_to_the_longest_key_that_fits() -> None:
         for name in ("gangplank_run_epoch", "push_time_seconds")
         for more in ("", ',team="x"')
     )
-    assert [(str(held), len(held.series)) for held in read(text)] == [
+    assert [(str(group), len(group.series)) for group in read_groups(text)] == [
         ("job='a', phase='train'", 1),
         ("job='a', phase='train', team='x'", 1),
     ]
-    assert [str(held) for held in chosen(read(text), "a", labels=[("team", "")])] == ["job='a', phase='train'"]
-    assert [str(held) for held in chosen(read(text), "?", labels=[("team", "*")])] == [
+    assert [str(group) for group in matching(read_groups(text), "a", labels=[("team", "")])] == [
+        "job='a', phase='train'"
+    ]
+    assert [str(group) for group in matching(read_groups(text), "?", labels=[("team", "*")])] == [
         "job='a', phase='train', team='x'"
     ]
 
@@ -199,7 +200,7 @@ def test_a_sample_belongs_to_the_longest_key_that_fits() -> None:
     [(0, "0 s"), (59.9, "59 s"), (60, "1 min"), (3600, "1 h"), (47 * 3600, "47 h"), (172800, "2 days"), (1e999, "?")],
 )
 def test_ages_are_in_words(seconds: float, text: str) -> None:
-    assert words(seconds) == text
+    assert format_duration(seconds) == text
 
 
 def test_a_help_text_may_be_anything(address: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -215,17 +216,17 @@ def test_no_gateway_is_a_failure_without_credentials(capsys: pytest.CaptureFixtu
     port = free_port()
     assert gangplank("show", f"http://me:canary@127.0.0.1:{port}") == 1
     err = capsys.readouterr().err
-    assert f"no gateway answers on 127.0.0.1:{port}: " in err
+    assert f"cannot reach 127.0.0.1:{port}: " in err
     assert "canary" not in err
 
 
 def test_what_is_no_gateway_is_not_shown_as_an_empty_one(capsys: pytest.CaptureFixture[str]) -> None:
     with served(lambda *_: (200, {}, "up 1\n")) as (address, _):
         assert gangplank("show", address) == 1
-    assert f"what listens on {address} is no Pushgateway" in capsys.readouterr().err
+    assert f"the server on {address} is not a Pushgateway" in capsys.readouterr().err
     with served(lambda *_: (200, {}, f"{BUILD_INFO}<html>\n")) as (address, _):
         assert gangplank("show", address) == 1
-    assert "cannot be read" in capsys.readouterr().err
+    assert "cannot be parsed" in capsys.readouterr().err
 
 
 def test_an_address_that_is_none_is_a_wrong_command_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -240,7 +241,7 @@ def test_neither_redirect_nor_proxy_sees_the_credentials(
         monkeypatch.setenv("http_proxy", f"http://{elsewhere}")
         with served(lambda *_: (302, {"Location": f"http://{elsewhere}/metrics"}, "")) as (address, asked_first):
             assert gangplank("show", f"http://me:canary@{address}") == 1
-    assert "HTTP Error 302" in capsys.readouterr().err
+    assert "answered 302" in capsys.readouterr().err
     assert (asked_first, asked) == (["GET /metrics Basic bWU6Y2FuYXJ5"], [])
 
 
@@ -252,9 +253,8 @@ def test_a_gateway_that_asks_who_is_there(
     issued.private_key_pem.write_to_path(tmp_path / "key.pem")
     issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     ours.cert_pem.write_to_path(tmp_path / "ca.pem")
-    config = tmp_path / "web.yml"
-    config.write_text(f"{USERS}tls_server_config: {{cert_file: {tmp_path}/cert.pem, key_file: {tmp_path}/key.pem}}\n")
-    with pushgateway(tmp_path, f"--web.config.file={config}", scheme="https") as server:
+    config = f"{USERS}tls_server_config: {{cert_file: {tmp_path}/cert.pem, key_file: {tmp_path}/key.pem}}\n"
+    with pushgateway(tmp_path, config=config) as server:
         address = f"https://{server.address}"
         assert gangplank("show", address) == 1
         assert "CERTIFICATE_VERIFY_FAILED" in capsys.readouterr().err
@@ -263,11 +263,11 @@ def test_a_gateway_that_asks_who_is_there(
         for wrong in (address, f"https://me:canaries@{server.address}"):
             assert gangplank("show", wrong) == 1
             err = capsys.readouterr().err
-            assert "HTTP Error 401: Unauthorized; give GANGPLANK_PUSHGATEWAY_HOST, _USERNAME and _PASSWORD" in err
+            assert "answered 401: Unauthorized; give GANGPLANK_PUSHGATEWAY_HOST, _USERNAME and _PASSWORD" in err
             assert "canaries" not in err
         monkeypatch.setenv(f"{PREFIX}USERNAME", "me")
         monkeypatch.setenv(f"{PREFIX}PASSWORD", "canary")
-        with library.Run(address, "digits", ignore_exceptions=False) as run:
+        with library.run(address, "digits", ignore_exceptions=False) as run:
             run.record({"loss": 0.5}, epoch=0)
         assert [row[0] for row in overview(capsys, address)] == ["digits"]
         assert gangplank("delete", address, "--job", "digits", "--yes") == 0

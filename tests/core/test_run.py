@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-import gc
-import logging
-import random
+import contextlib
 import re
 import subprocess
 import threading
 import time
-import urllib.request
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
-from gangplank import ConfigurationError, DeliveryError, ExportError, MetricError, Page, Run, Snapshot
-from gangplank.core.naming import PHASES
-from gangplank.testing.gateway import Gateway
-from reading import eventually, samples, value
-from servers import Server, find, free_port, pushgateway
-from shelf import Shelf
-
-WEIGHTS = [np.array([[-0.5, 0.0], [0.1, np.nan]], np.float32), np.array([np.inf, 0.25])]
-EDGES = (-0.3, 0.0, 0.3)
-
-
-def trained(gateway: Server, **options: Any) -> Run:
-    """Return a run that has finished after two epochs."""
-    run = Run(gateway.address, "digits", **{"histogram_buckets": EDGES, **options})
-    run.start(epochs=2)
-    for epoch in range(2):
-        run.begin_epoch()
-        run.record(
-            {"loss": 0.5 - epoch / 8, "accuracy": np.float32(0.1)},
-            epoch=epoch,
-            step=(epoch + 1) * 10,
-            samples=320,
-            learning_rates={"": 0.01},
-            parameters=(6, 2),
-            weights=WEIGHTS,
-        )
-    run.finish()
-    return run
+import gangplank
+from gangplank import ExportError
+from gangplank.core.labels import PHASES
+from gangplank.testing import MemorySink
+from support.reading import eventually, samples, value
+from support.runs import EDGES, WEIGHTS, finish_two_epochs, trained
+from support.servers import Server, find
 
 
 def test_a_finished_run_shows_everything_that_was_recorded(gateway: Server) -> None:
@@ -100,7 +74,7 @@ def test_a_finished_run_shows_everything_that_was_recorded(gateway: Server) -> N
 
 
 def test_promtool_accepts_all_of_it(gateway: Server) -> None:
-    with trained(gateway).phase("test") as run:
+    with trained(gateway).run("test") as run:
         run.record({"loss": 1.5}, parameters=(6, 2), weights=WEIGHTS)
     linted = subprocess.run(
         [find("promtool"), "check", "metrics"], input=gateway.metrics(), text=True, capture_output=True, check=False
@@ -109,7 +83,7 @@ def test_promtool_accepts_all_of_it(gateway: Server) -> None:
 
 
 def test_a_run_shows_as_running_from_its_start_with_what_is_planned(gateway: Server) -> None:
-    run = Run(gateway.address, "digits")
+    run = gangplank.run(gateway.address, "digits")
     run.start(epochs=20, epoch=3)
     eventually(lambda: value(gateway, "gangplank_run_state", state="running") == 1)
     assert value(gateway, "gangplank_run_epochs_planned") == 20
@@ -118,8 +92,261 @@ def test_a_run_shows_as_running_from_its_start_with_what_is_planned(gateway: Ser
     run.finish()
 
 
+def test_steps_that_are_planned_and_done_before_are_shown_from_the_start() -> None:
+    memory = MemorySink()
+    with gangplank.run("memory", "digits", sink=memory, ignore_exceptions=False) as run:
+        run.start(steps=5000, step=1200)
+        expected = {"steps_planned": 5000, "resumed_from_step": 1200, "step": 1200}
+        assert {name: memory.value(f"gangplank_run_{name}") for name in expected} == expected
+    with gangplank.run("memory", "digits", sink=memory, ignore_exceptions=False) as run:
+        run.start(steps=5000)
+        assert memory.value("gangplank_run_resumed_from_step") == 0
+    with gangplank.run("memory", "digits", sink=memory, ignore_exceptions=False) as run:
+        run.start(epochs=5)
+        assert {memory.value(f"gangplank_run_{name}") for name in expected} == {None}
+
+
+def test_a_start_with_every_epoch_leaves_the_step_that_the_run_began_with() -> None:
+    memory = MemorySink()
+    with gangplank.run("memory", "digits", sink=memory, ignore_exceptions=False) as run:
+        for epoch in range(2):
+            run.start(epochs=2, epoch=epoch, steps=6, step=3 * epoch)
+            run.record({"loss": 1.0}, epoch=epoch, step=3 * epoch + 3)
+    assert {page.newest.resumed_from_step for page in memory.pages} == {0}
+
+
+def test_a_late_start_fills_in_the_steps_and_moves_nothing_back() -> None:
+    memory = MemorySink()
+    with gangplank.run("memory", "digits", sink=memory, ignore_exceptions=False) as run:
+        run.record({"loss": 1.0}, step=1300)
+        run.start(steps=5000, step=1200)
+        expected = {"steps_planned": 5000, "resumed_from_step": 1200, "step": 1300}
+        assert {name: memory.value(f"gangplank_run_{name}") for name in expected} == expected
+        run.start(steps=4000, step=1100)
+        expected |= {"steps_planned": 4000}
+        assert {name: memory.value(f"gangplank_run_{name}") for name in expected} == expected
+
+
+def test_records_of_steps_are_pushed_at_the_interval_and_say_their_step() -> None:
+    memory = MemorySink()
+    with gangplank.run("memory", "digits", sink=memory, push_interval=0.5, flush_timeout=10) as run:
+        run.start(steps=100)
+        began = time.monotonic()
+        for step in range(1, 101):
+            run.record({"loss": 1 / step}, step=step)
+            time.sleep(0.01)
+        took = time.monotonic() - began
+    assert 3 <= len(memory.pages) <= 3 + took / 0.5
+    assert memory.value("gangplank_train_loss") == 0.01
+    assert memory.value("gangplank_run_step") == 100
+    assert memory.value("gangplank_run_metric_step", metric="loss") == 100
+    assert memory.value("gangplank_run_metric_epoch", metric="loss") is None
+
+
+def test_a_metric_is_from_an_epoch_or_from_a_step() -> None:
+    memory = MemorySink()
+    with gangplank.run("memory", "digits", sink=memory, ignore_exceptions=False) as run:
+        for epoch in run.epochs(1):
+            run.record({"loss": 1.0}, epoch=epoch, step=10)
+        run.record({"f1": 1.0}, step=11)
+        run.record({"later": 1.0})
+    places = {
+        family.name: {sample.labels["metric"]: sample.value for sample in family.samples}
+        for family in memory.pages[-1].collect()
+        if family.name.startswith("gangplank_run_metric_")
+    }
+    assert places == {"gangplank_run_metric_epoch": {"loss": 1, "later": 1}, "gangplank_run_metric_step": {"f1": 11}}
+
+
+def test_a_checkpoint_shows_its_time_and_its_step() -> None:
+    memory = MemorySink()
+    with gangplank.run("memory", "digits", sink=memory, ignore_exceptions=False, push_interval=0) as run:
+        run.checkpoint()  # nothing has started
+        run.start(steps=20)
+        before = time.time()
+        run.record({"loss": 1.0}, step=10)
+        run.checkpoint()
+        run.record({"loss": 1.0}, epoch=0)
+        assert before <= (memory.value("gangplank_run_checkpoint_timestamp_seconds") or 0) <= time.time()
+        assert memory.value("gangplank_run_checkpoint_step") == 10
+        run.checkpoint(step=8)
+    assert memory.value("gangplank_run_checkpoint_step") == 8
+
+
+@pytest.mark.parametrize("wrong", ["many", float("nan"), 10**400, 1 + 2j, [3]])
+@pytest.mark.parametrize("argument", ["epochs", "epoch", "steps", "step", "rank"])
+def test_a_position_that_is_no_number_costs_nothing_else(
+    argument: str, wrong: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory = MemorySink()
+    with gangplank.run("memory", "digits", sink=memory, flush_timeout=10) as run:
+        right: dict[str, Any] = {"epochs": 4, "epoch": 1, "steps": 40, "step": 10, "rank": 0}
+        run.start(**{**right, argument: wrong})
+        run.record({"loss": 0.5}, epoch=2)
+    assert b"gangplank_run_state" in memory.pages[-1].text()
+    assert memory.value("gangplank_train_loss") == 0.5
+    assert memory.value("gangplank_run_epochs_planned") == (None if argument == "epochs" else 4)
+    assert f"reading {argument}= failed" in caplog.text
+
+
+@pytest.mark.parametrize("wrong", ["many", float("nan"), 10**400, 1 + 2j, [3]])
+@pytest.mark.parametrize("argument", ["epoch", "step", "samples", "seconds"])
+def test_an_argument_of_a_record_that_is_no_number_costs_nothing_else(argument: str, wrong: Any) -> None:
+    memory = MemorySink()
+    with gangplank.run("memory", "digits", sink=memory, flush_timeout=10) as run:
+        run.start()
+        run.begin_epoch()
+        right: dict[str, Any] = {"epoch": 0, "step": 10, "samples": 32, "seconds": 2.0}
+        run.record({"loss": 0.5}, **{**right, argument: wrong})
+        run.checkpoint(wrong)
+    memory.pages[-1].text()
+    assert memory.value("gangplank_train_loss") == 0.5
+    assert memory.value("gangplank_run_step") == (None if argument == "step" else 10)
+
+
+def test_a_rank_may_be_the_text_of_an_environment_variable() -> None:
+    memory = MemorySink()
+    with gangplank.run("memory", "digits", sink=memory) as run:
+        rank: Any = "3"
+        run.start(epochs=4, rank=rank)
+    assert not memory.pages
+
+
+def test_a_checkpoint_after_a_resume_is_of_the_step_that_it_resumed_from() -> None:
+    memory = MemorySink()
+    with gangplank.run("memory", "digits", sink=memory) as run:
+        run.start(steps=2000, step=1000)
+        run.checkpoint()
+    assert memory.value("gangplank_run_checkpoint_step") == 1000
+
+
+def test_a_run_whose_alive_raises_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    wrong: Any = True
+    first = gangplank.run("memory", "first", sink=MemorySink())
+    first.start(alive=wrong)
+    memory = MemorySink()
+    with gangplank.run("memory", "second", sink=memory, ignore_exceptions=False) as second:
+        second.record({"loss": 0.5}, epoch=0)
+    assert memory.value("gangplank_run_state", state="finished") == 1
+    first.finish()
+
+
+def test_a_start_that_comes_again_updates_the_planned_epochs_and_nothing_else() -> None:
+    memory = MemorySink()
+    run = gangplank.run("memory", "digits", sink=memory, ignore_exceptions=False)
+    run.start(epoch=3)
+    assert memory.value("gangplank_run_epochs_planned") is None
+    assert memory.value("gangplank_run_epoch") == 3
+    name = run.name
+    run.start(epochs=20, epoch=7)
+    assert memory.value("gangplank_run_epochs_planned") == 20
+    assert memory.value("gangplank_run_epoch") == 3
+    pages = len(memory.pages)
+    for epochs in (20, None):  # nothing new
+        run.start(epochs=epochs)
+    assert len(memory.pages) == pages
+    run.start(epochs=30)
+    assert memory.value("gangplank_run_epochs_planned") == 30
+    assert run.name == name
+    run.finish()
+    run.start(epochs=40)
+    assert memory.value("gangplank_run_epochs_planned") == 30
+    assert not run.open
+
+
+@pytest.mark.parametrize("mistake", [{"epochs": "three"}, {"epochs": [3]}, {"epoch": "first"}])
+def test_planned_epochs_that_are_not_a_number_lose_nothing_else(
+    gateway: Server, mistake: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with gangplank.run(gateway.address, "digits") as run:
+        run.start(**mistake)
+        run.record({"loss": 0.5})
+    assert value(gateway, "gangplank_train_loss") == 0.5
+    assert value(gateway, "gangplank_run_state", state="finished") == 1
+    assert value(gateway, "gangplank_run_epochs_planned") is None
+    (name,) = mistake
+    assert f"reading {name}= failed" in caplog.text
+
+
+@pytest.mark.parametrize("recorded", [{"metrics": {"loss": 0.5}}, {"metrics": {"loss": 0.5}, "epoch": 4}])
+def test_a_start_after_record_fills_in_what_was_not_known(recorded: dict[str, Any]) -> None:
+    memory = MemorySink()
+    run = gangplank.run("memory", "digits", sink=memory, ignore_exceptions=False)
+    run.record(**recorded)
+    run.start(epochs=20, epoch=3)
+    assert memory.value("gangplank_run_epochs_planned") == 20
+    assert memory.value("gangplank_run_epoch") == (5 if "epoch" in recorded else 3)
+    assert memory.value("gangplank_train_loss") == 0.5
+    run.finish()
+    assert {page.labels["run"] for page in memory.pages} == {run.name}
+
+
+def test_a_start_after_record_may_tell_how_to_see_that_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gangplank.core.delivery.outbox.HEARTBEAT", 0.02)
+    memory = MemorySink()
+    run = gangplank.run("memory", "digits", sink=memory)
+    run.step({"loss": 0.5}, step=1)
+    run.start(alive=lambda: False)
+    eventually(lambda: memory.pages and memory.pages[-1].state == "failed")
+    assert not run.open
+
+
+def test_a_rank_above_0_that_comes_too_late_is_reported_and_nothing_more_is_sent(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gangplank.core.delivery.outbox.HEARTBEAT", 0.02)
+    memory = MemorySink()
+    exporter = gangplank.Exporter("memory", "digits", sink=memory)
+    run = exporter.run()
+    run.record({"loss": 0.5}, epoch=0)
+    run.start(rank=0)
+    eventually(lambda: memory.pages)
+    assert not caplog.records
+    run.start(rank=1)
+    assert "rank=1 is too late, as the run has started as rank 0" in caplog.text
+    eventually(lambda: not exporter._destinations._each[0].outbox._worker.alive)  # noqa: SLF001  it sends no heartbeat
+    pages = len(memory.pages)
+    run.record({"loss": 0.25}, epoch=1)
+    run.step({"loss": 0.25}, step=1)
+    run.start(epochs=3)
+    run.finish()
+    assert len(memory.pages) == pages > 0
+    assert {page.state for page in memory.pages} == {"running"}
+    assert len(caplog.records) == 1
+
+
+def test_a_rank_that_comes_too_late_is_reported_where_each_rank_exports(caplog: pytest.LogCaptureFixture) -> None:
+    memory = MemorySink()
+    with gangplank.run("memory", "digits", sink=memory, per_rank=True) as run:
+        run.record({"loss": 0.5}, epoch=0)
+        run.start(rank=1)
+        run.record({"loss": 0.25}, epoch=1)
+    assert "rank=1 is too late" in caplog.text
+    assert memory.value("gangplank_train_loss") == 0.25
+    assert dict(memory.pages[-1].group.labels)["rank"] == "0"
+
+
+def test_a_rank_of_0_that_comes_late_starts_a_run_that_was_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    memory = MemorySink()
+    with gangplank.run("memory", "digits", sink=memory) as run:
+        run.record({"loss": 0.5}, epoch=0)
+        assert not run.open
+        run.start(rank=0)
+        run.record({"loss": 0.25}, epoch=1)
+    assert memory.value("gangplank_train_loss") == 0.25
+
+
+def test_a_run_that_has_not_started_has_no_name_yet() -> None:
+    run = gangplank.run("gateway:1", "digits")
+    for read in (lambda: run.group, lambda: run.name):
+        with pytest.raises(ExportError, match="the run has not started"):
+            read()
+    assert (run.phase, run.open) == ("train", False)
+
+
 def test_an_epoch_shows_without_anyone_waiting_for_the_end(gateway: Server) -> None:
-    run = Run(gateway.address, "digits")
+    run = gangplank.run(gateway.address, "digits")
     run.record({"loss": 0.75}, epoch=0)
     eventually(lambda: value(gateway, "gangplank_train_loss") == 0.75)
     assert value(gateway, "gangplank_run_state", state="running") == 1
@@ -127,10 +354,11 @@ def test_an_epoch_shows_without_anyone_waiting_for_the_end(gateway: Server) -> N
 
 
 def test_epochs_count_time_and_know_what_is_planned(gateway: Server) -> None:
-    with Run(gateway.address, "digits", histogram_buckets=EDGES) as run:
+    exporter = gangplank.Exporter(gateway.address, "digits", histogram_buckets=EDGES)
+    with exporter.run() as run:
         for epoch in run.epochs(5, first=3):
             run.record({"loss": epoch}, weights={"kernel": np.ones(3)})
-        with run.phase("test") as test:
+        with exporter.run("test") as test:
             test.record({"accuracy": 0.5})
     assert value(gateway, "gangplank_run_epochs_planned") == 5
     assert value(gateway, "gangplank_run_epoch") == 5
@@ -143,13 +371,13 @@ def test_epochs_count_time_and_know_what_is_planned(gateway: Server) -> None:
 
 def test_no_epochs_left_are_no_run(gateway: Server) -> None:
     trained(gateway)
-    with Run(gateway.address, "digits") as run:
+    with gangplank.run(gateway.address, "digits") as run:
         assert list(run.epochs(3, first=3)) == []
     assert value(gateway, "gangplank_train_loss") == 0.375
 
 
 def test_a_metric_keeps_its_newest_value_and_says_which_epoch_it_is_from(gateway: Server) -> None:
-    with Run(gateway.address, "digits") as run:
+    with gangplank.run(gateway.address, "digits") as run:
         run.record({"loss": 3, "val_loss": 4}, epoch=0)
         run.record({"loss": 2}, epoch=1)
     assert value(gateway, "gangplank_train_val_loss") == 4
@@ -158,9 +386,9 @@ def test_a_metric_keeps_its_newest_value_and_says_which_epoch_it_is_from(gateway
 
 
 def test_a_new_run_starts_empty_under_a_name_of_its_own(gateway: Server) -> None:
-    first = trained(gateway)
+    exporter = trained(gateway)
     name = next(samples(gateway.metrics(), "gangplank_train_loss")).labels["run"]
-    with first.phase("train") as second:
+    with exporter.run("train") as second:
         second.record({"error": 1}, epoch=0)
     text = gateway.metrics()
     assert not list(samples(text, "gangplank_train_loss"))
@@ -171,9 +399,9 @@ def test_a_new_run_starts_empty_under_a_name_of_its_own(gateway: Server) -> None
 
 
 def test_no_phase_erases_another(gateway: Server) -> None:
-    run = trained(gateway)
+    exporter = trained(gateway)
     for phase in ("validate", "test", "predict"):
-        with run.phase(phase) as other:
+        with exporter.run(phase) as other:
             other.record({"loss": 9})
     assert {phase: value(gateway, f"gangplank_{phase}_loss", phase=phase) for phase in PHASES} == {
         "train": 0.375,
@@ -184,7 +412,7 @@ def test_no_phase_erases_another(gateway: Server) -> None:
 
 
 def test_a_run_with_nothing_to_do_erases_nothing(gateway: Server) -> None:
-    with trained(gateway).phase("train"):
+    with trained(gateway).run("train"):
         pass
     assert value(gateway, "gangplank_train_loss") == 0.375
 
@@ -199,7 +427,7 @@ def test_a_run_with_nothing_to_do_erases_nothing(gateway: Server) -> None:
 def test_a_run_ends_as_it_ended(gateway: Server, error: BaseException | None, state: str) -> None:
     caught: BaseException | None = None
     try:
-        with Run(gateway.address, "digits") as run:
+        with gangplank.run(gateway.address, "digits") as run:
             run.record({"loss": 0.5}, epoch=0)
             if error:
                 raise error  # noqa: TRY301  as the user's code does
@@ -212,7 +440,8 @@ def test_a_run_ends_as_it_ended(gateway: Server, error: BaseException | None, st
 
 
 def test_what_comes_after_the_end_changes_nothing(gateway: Server, caplog: pytest.LogCaptureFixture) -> None:
-    run = trained(gateway)
+    run = gangplank.run(gateway.address, "digits")
+    finish_two_epochs(run)
     run.record({"loss": 100}, epoch=5)
     run.finish(ValueError("late"))
     run.start()
@@ -221,23 +450,66 @@ def test_what_comes_after_the_end_changes_nothing(gateway: Server, caplog: pytes
     assert "has ended" in caplog.text
 
 
+def test_threads_that_note_the_first_steps_start_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, both = MemorySink(), threading.Barrier(2)
+
+    def rank_of_process() -> int:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.2)
+        return 0
+
+    monkeypatch.setattr("gangplank.core.lifetime.rank_of_process", rank_of_process)
+    run = gangplank.run("memory", "digits", sink=memory, concurrent=True)
+    threads = [threading.Thread(target=lambda: run.step(duration=1.0)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    run.finish()
+    assert {page.group for page in memory.pages} == {run.group}
+    assert memory.value("gangplank_run_step_duration_seconds_count") == 2
+
+
+def test_a_run_that_ends_while_it_starts_never_shows_as_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = MemorySink()
+    run = gangplank.run("memory", "digits", sink=memory, ignore_exceptions=False)
+
+    def known_info() -> dict[str, str]:
+        run.finish(KeyboardInterrupt())  # as a signal handler, which may be called at any moment
+        return {}
+
+    monkeypatch.setattr("gangplank.core.exporter.known_info", known_info)
+    run.start()
+    assert not run.open
+    assert not memory.pages
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_run_may_end_in_the_middle_of_a_record(strict: bool, caplog: pytest.LogCaptureFixture) -> None:
+    memory = MemorySink()
+    run = gangplank.run("memory", "digits", sink=memory, histogram_buckets=EDGES, ignore_exceptions=not strict)
+    run.start()
+
+    def weights() -> Iterator[Any]:
+        run.finish(KeyboardInterrupt())  # as a signal handler, or another thread
+        yield from WEIGHTS
+
+    run.record({"loss": 0.5}, epoch=0, weights=weights())
+    eventually(lambda: memory.value("gangplank_run_state", state="interrupted"))
+    assert memory.value("gangplank_train_loss") is None
+    assert not caplog.records
+
+
 def test_run_names(gateway: Server) -> None:
     for name in ("mine", None):
-        with Run(gateway.address, "digits", run=name) as run:
+        with gangplank.run(gateway.address, "digits", run=name) as run:
             run.record({"loss": 1}, epoch=0)
         labels = next(samples(gateway.metrics(), "gangplank_train_loss")).labels
         assert labels.get("run") == name
 
 
-def test_ipv6() -> None:
-    with Gateway("[::1]:0") as embedded, Run(embedded.address, "digits", ignore_exceptions=False) as run:
-        run.record({"loss": 1}, epoch=0)
-        assert embedded.address.startswith("[::1]:")
-        assert "gangplank_train_loss{" in embedded.metrics()
-
-
 def test_concurrent_runs_of_a_job_have_a_group_each(gateway: Server) -> None:
-    runs = [Run(gateway.address, "digits", concurrent=True) for _ in range(2)]
+    runs = [gangplank.run(gateway.address, "digits", concurrent=True) for _ in range(2)]
     for loss, run in enumerate(runs):
         run.record({"loss": loss}, epoch=0)
     for run in runs:
@@ -248,7 +520,7 @@ def test_concurrent_runs_of_a_job_have_a_group_each(gateway: Server) -> None:
 
 
 def test_users_keys_and_info_are_shown_and_the_known_is_known(gateway: Server) -> None:
-    with Run(
+    with gangplank.run(
         gateway.address,
         "digits",
         grouping_key={"team": "vision", "shard": 3},
@@ -260,483 +532,3 @@ def test_users_keys_and_info_are_shown_and_the_known_is_known(gateway: Server) -
     assert labels["dataset"] == 'a"\n\\'
     assert {"host", "gangplank_version", "python_version"} <= labels.keys()
     assert value(gateway, "gangplank_train_loss", team="vision", shard="3") == 1
-
-
-class Recorder:
-    """A handler in prometheus_client's contract that records what it is asked to send."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.calls: list[dict[str, Any]] = []
-        self.error = error
-
-    def __call__(self, url: str, method: str, timeout: float | None, headers: list[Any], data: bytes) -> Any:
-        def send() -> None:
-            self.calls.append({"url": url, "method": method, "timeout": timeout, "headers": headers, "data": data})
-            if self.error:
-                raise self.error
-
-        return send
-
-
-def test_a_handler_gets_what_prometheus_client_gives_it() -> None:
-    handler = Recorder()
-    run = Run(
-        "https://gateway/prefix/",
-        "a/b c",
-        handler=handler,
-        grouping_key={"zone": "ü?#%", "a": ".."},
-        run="r1",
-        concurrent=True,
-        timeout=3,
-    )
-    run.record({"loss": 0.5}, epoch=0)
-    run.finish()
-    call = handler.calls[-1]
-    # job and phase first, then the user's in the user's order: proxies match on the path.
-    assert call["url"] == (
-        "https://gateway/prefix/metrics/job@base64/YS9iIGM=/phase/train/zone/%C3%BC%3F%23%25/a@base64/Li4=/run/r1"
-    )
-    assert call["method"] == "PUT"
-    assert call["timeout"] == 3
-    assert dict(call["headers"])["Content-Type"].startswith("text/plain; version=0.0.4")
-    assert b'gangplank_train_loss{run="r1"} 0.5\n' in call["data"]
-
-
-@pytest.fixture(scope="module")
-def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with pushgateway(tmp_path_factory.mktemp("shared")) as server:
-        yield server
-
-
-@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.sampled_from(["job", "key"]))
-@example("a/b", "job")
-@example(".", "job")
-@example("..", "key")
-@example("/", "key")
-@example(" a ", "job")
-@example("@base64", "job")
-@example("\x00\n\r\t", "key")
-@example("100% + ?x=1#y&z", "job")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_text_round_trips_as_a_job_and_as_a_key(shared_gateway: Server, text: str, where: str) -> None:
-    job, key = (text, "k") if where == "job" else ("j", text)
-    with Run(shared_gateway.address, job, grouping_key={"key": key}, ignore_exceptions=False) as run:
-        run.record({"loss": 1}, epoch=0)
-    assert f"job={_quoted(job)}" in shared_gateway.metrics()
-    assert f"key={_quoted(key)}" in shared_gateway.metrics()
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-    return f'"{escaped}"'
-
-
-def test_only_the_wanted_metrics_are_exported_and_a_missing_one_is_reported_once(
-    gateway: Server, caplog: pytest.LogCaptureFixture
-) -> None:
-    run = Run(gateway.address, "digits", metrics=["loss", "val_accuracy", "f1"])
-    for _ in range(2):
-        run = run.phase("train")
-        run.record({"loss": 1, "accuracy": 2, "note": "text"}, epoch=0)
-        run.finish()
-    assert value(gateway, "gangplank_train_loss") == 1
-    assert value(gateway, "gangplank_train_accuracy") is None
-    assert [record.getMessage() for record in caplog.records] == [
-        "The metric 'f1' was asked for and never appeared",
-        "The metric 'val_accuracy' was asked for and never appeared",
-    ]
-
-
-def test_nothing_is_missed_in_a_run_that_ended_before_its_first_epoch(
-    gateway: Server, caplog: pytest.LogCaptureFixture
-) -> None:
-    run = Run(gateway.address, "digits", metrics=["loss"])
-    run.start()
-    run.finish(ValueError())
-    assert not caplog.records
-
-
-def test_a_val_metric_is_not_missed_in_an_evaluation(gateway: Server, caplog: pytest.LogCaptureFixture) -> None:
-    with Run(gateway.address, "digits", "test", metrics=["loss", "val_loss"]) as run:
-        run.record({"loss": 1})
-    assert not caplog.records
-
-
-def test_bad_metrics_are_counted_and_reported_once_and_lose_nothing_else(
-    gateway: Server, caplog: pytest.LogCaptureFixture
-) -> None:
-    bad: dict[Any, Any] = {"note": "0.5", "vector": np.ones(3), "huge": 10**400, 3: 1.0, "": 2.0, "none": None}
-    with Run(gateway.address, "digits") as run:
-        for epoch in range(2):
-            run.record({**bad, "loss": 0.5}, epoch=epoch)
-    assert value(gateway, "gangplank_train_loss") == 0.5
-    dropped = samples(gateway.metrics(), "gangplank_run_dropped_metrics_total")
-    assert {sample.labels["reason"]: sample.value for sample in dropped} == {
-        "not_numeric": 6,
-        "too_large": 2,
-        "name": 4,
-        "too_many": 0,
-        "weights": 0,
-    }
-    assert len(caplog.records) == len(bad)
-
-
-def test_nan_and_infinities_are_what_they_are(gateway: Server) -> None:
-    with Run(gateway.address, "digits") as run:
-        run.record({"loss": float("nan"), "up": float("inf"), "down": -np.inf, "fine": 1}, epoch=0)
-    assert value(gateway, "gangplank_run_nonfinite_metrics") == 3
-    assert value(gateway, "gangplank_train_up") == float("inf")
-    assert value(gateway, "gangplank_train_down") == float("-inf")
-    assert np.isnan(value(gateway, "gangplank_train_loss") or 0)
-
-
-def test_names_that_collide_are_kept_apart_and_reported_once(gateway: Server, caplog: pytest.LogCaptureFixture) -> None:
-    with Run(gateway.address, "digits") as run:
-        for epoch in range(2):
-            run.record({"a/b": 1, "a_b": 2, "model_weights": 3}, epoch=epoch)
-    text = gateway.metrics()
-    assert next(samples(text, "gangplank_train_a_b")).value == 2
-    gauges = re.findall(r"^gangplank_train_(a_b_[0-9a-f]{8}|model_weights_[0-9a-f]{8}){.*} (\d)$", text, re.MULTILINE)
-    assert sorted(found for _, found in gauges) == ["1", "3"]
-    assert len(caplog.records) == 2
-
-
-def test_a_learning_rate_in_the_logs_is_the_learning_rate(gateway: Server) -> None:
-    with Run(gateway.address, "digits") as run:
-        run.record({"loss": 1, "learning_rate": 0.5}, epoch=0, learning_rates={"": 0.25})
-    assert value(gateway, "gangplank_train_learning_rate") == 0.5
-    assert value(gateway, "gangplank_run_metric_epoch", metric="learning_rate") is None
-
-
-def test_several_optimizers_have_a_learning_rate_each(gateway: Server) -> None:
-    with Run(gateway.address, "digits") as run:
-        run.record({"loss": 1}, epoch=0, learning_rates={"generator": 0.25, "critic": 0.125})
-    assert value(gateway, "gangplank_train_learning_rate", optimizer="critic") == 0.125
-
-
-def test_rates_that_are_no_more_are_not_shown(gateway: Server) -> None:
-    with Run(gateway.address, "digits") as run:
-        run.record(learning_rates=0.5, epoch=0)
-        run.record(learning_rates={"Adam/pg1": 0.25, "Adam/pg2": 0.125}, epoch=1)
-        run.record({"learning_rate": 3.0}, learning_rates={"Adam/pg1": 0.25, "Adam/pg2": 0.0625}, epoch=2)
-        run.record({"loss": 3.0})
-    rates = {s.labels.get("optimizer"): s.value for s in samples(gateway.metrics(), "gangplank_train_learning_rate")}
-    assert rates == {"Adam/pg1": 0.25, "Adam/pg2": 0.0625}
-
-
-def test_metrics_beyond_the_cap_are_dropped_and_counted(gateway: Server) -> None:
-    with Run(gateway.address, "digits") as run:
-        for epoch in range(2):
-            run.record({f"m{index}": index for index in range(1000)}, epoch=epoch)
-    text = gateway.metrics()
-    assert len(list(samples(text, "gangplank_run_metric_epoch"))) == 800
-    assert text.count("\ngangplank_") < 2_000
-    assert value(gateway, "gangplank_run_dropped_metrics_total", reason="too_many") == 400
-
-
-@pytest.mark.parametrize(("frequency", "counted"), [(1, [0, 1, 2, 3, "end"]), (2, [1, 3, "end"]), (0, ["end"])])
-def test_weights_are_read_when_they_are_due_and_not_before(
-    gateway: Server, frequency: int, counted: list[object]
-) -> None:
-    read: list[object] = []
-
-    def weights(when: object) -> Any:
-        read.append(when)
-        yield np.ones(3)
-
-    run = Run(gateway.address, "digits", histogram_buckets=EDGES, histogram_freq=frequency)
-    for epoch in range(4):
-        run.record({"loss": 1}, epoch=epoch, weights=weights(epoch))
-    run.finish(weights=weights("end"))
-    assert read == counted
-    assert value(gateway, "gangplank_train_model_weights_count") == 3
-
-
-def test_without_edges_no_weight_is_read(gateway: Server) -> None:
-    def unread() -> Any:
-        yield pytest.fail("read")
-
-    with Run(gateway.address, "digits") as run:
-        run.record({"loss": 1}, epoch=0, weights=unread())
-    assert "model_weights" not in gateway.metrics()
-
-
-def test_weights_that_cannot_be_counted_cost_no_metric(gateway: Server, caplog: pytest.LogCaptureFixture) -> None:
-    with Run(gateway.address, "digits", histogram_buckets=EDGES) as run:
-        run.record({"loss": 1}, epoch=0, weights=[np.array([1j])])
-    assert value(gateway, "gangplank_train_loss") == 1
-    assert value(gateway, "gangplank_run_dropped_metrics_total", reason="weights") == 1
-    assert "complex128" in caplog.text
-
-
-def test_step_records_keep_to_the_push_interval() -> None:
-    handler = Recorder()
-    run = Run("gateway:1", "digits", handler=handler, push_interval=30)
-    run.start()
-    eventually(lambda: handler.calls)
-    for step in range(50):
-        run.record({"loss": step}, step=step)
-    assert len(handler.calls) == 1
-    run.finish()
-    assert len(handler.calls) == 2
-    assert b"gangplank_train_loss" in handler.calls[-1]["data"]
-
-
-# What goes wrong with the gateway
-
-
-def test_a_gateway_that_is_down_costs_the_run_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    port = free_port()
-    start = time.monotonic()
-    with Run(f"127.0.0.1:{port}", "digits") as run:
-        for epoch in range(50):
-            run.record({"loss": 0.5}, epoch=epoch)
-    assert time.monotonic() - start < 2
-    warnings = [record.getMessage() for record in caplog.records]
-    assert len(warnings) == 1
-    assert f"http://127.0.0.1:{port} is out of reach" in warnings[0]
-    with pushgateway(tmp_path, port=port) as gateway:  # which comes back after the run has ended
-        eventually(lambda: value(gateway, "gangplank_run_state", state="finished") == 1)
-        assert (value(gateway, "gangplank_run_export_failures_total", reason="unreachable") or 0) >= 1
-
-
-def test_a_seeded_training_draws_the_same_numbers_with_and_without_us() -> None:
-    random.seed(1)
-    before = random.getstate()
-    run = Run(f"127.0.0.1:{free_port()}", "digits", histogram_buckets=EDGES)
-    run.record({"loss": 0.5}, epoch=0, weights=WEIGHTS)
-    run.finish()  # after an attempt that failed
-    assert random.getstate() == before
-
-
-def test_a_late_page_never_overwrites_that_of_a_newer_run(tmp_path: Path) -> None:
-    port = free_port()
-    older = Run(f"127.0.0.1:{port}", "digits", run="older")
-    older.record({"loss": 1}, epoch=0)
-    older.finish()
-    with pushgateway(tmp_path, port=port) as gateway:
-        newer = Run(gateway.address, "digits", run="newer", ignore_exceptions=False)
-        newer.record({"loss": 2}, epoch=0)
-        newer.finish()
-        older.destinations.hurry()
-        eventually(lambda: not older.destinations._each[0].outbox.undelivered())  # noqa: SLF001  given up, not sent
-        assert value(gateway, "gangplank_train_loss", run="newer") == 2
-
-
-def test_readings_that_are_no_numbers_cost_no_metric(gateway: Server) -> None:
-    with Run(gateway.address, "digits") as run:
-        rates: dict[Any, Any] = {0: 0.5, "bad": None}
-        run.record({"loss": 1}, epoch=0, step="x", learning_rates=rates)  # type: ignore[arg-type]
-    assert value(gateway, "gangplank_train_loss") == 1
-    assert value(gateway, "gangplank_train_learning_rate", optimizer="0") == 0.5
-    assert value(gateway, "gangplank_run_dropped_metrics_total", reason="not_numeric") == 1
-
-
-def test_a_gateway_that_hangs_is_waited_for_once_and_not_long(gateway: Server) -> None:
-    run = Run(gateway.address, "digits", flush_timeout=0.3, timeout=30)
-    gateway.freeze()
-    took = []
-    for _ in range(2):
-        start = time.monotonic()
-        run = run.phase("train")
-        run.record({"loss": 0.5}, epoch=0)
-        run.finish()
-        took.append(time.monotonic() - start)
-    gateway.thaw()
-    assert took[0] < 2
-    assert took[1] < 0.25
-    eventually(lambda: value(gateway, "gangplank_run_state", state="finished") == 1)
-
-
-def test_a_destination_that_hangs_for_many_epochs_gets_the_newest_and_keeps_little() -> None:
-    goes_on = threading.Event()
-
-    class Hangs(Shelf):
-        def send(self, page: Page, timeout: float) -> None:
-            goes_on.wait(30)
-            super().send(page, timeout)
-
-    shelf = Hangs()
-    with Run("shelf://here", "digits", sink=lambda _: shelf, flush_timeout=30) as run:
-        for epoch in range(1000):
-            run.record({"loss": float(epoch), f"of_{epoch % 7}": float(epoch)}, epoch=epoch)
-        assert sum(type(one) is Snapshot for one in gc.get_objects()) < 100
-        goes_on.set()
-    assert shelf.value("gangplank_run_epoch") == 1000
-    assert shelf.value("gangplank_train_loss") == 999
-    assert [shelf.value(f"gangplank_train_of_{place}") for place in range(7)] == [994, 995, 996, 997, 998, 999, 993]
-    assert len(shelf.pages) <= 3
-
-
-def test_the_gateways_reason_reaches_the_log_once(gateway: Server, caplog: pytest.LogCaptureFixture) -> None:
-    clash = b"# TYPE gangplank_train_loss counter\ngangplank_train_loss 1\n"
-    urllib.request.urlopen(urllib.request.Request(f"{gateway.url}/metrics/job/other", clash, method="PUT")).close()
-    with Run(gateway.address, "digits") as run:
-        for epoch in range(3):
-            run.record({"loss": 0.5}, epoch=epoch)
-    rejected = [record.getMessage() for record in caplog.records if "answered 400" in record.getMessage()]
-    assert len(rejected) == 1
-    assert "gangplank_train_loss" in rejected[0].partition("answered 400")[2]
-    assert "\n" not in rejected[0]
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        *((TimeoutError("slow"), "timeout"), (ConnectionResetError("gone"), "unreachable")),
-        (RuntimeError("a bug in the handler"), "internal"),
-    ],
-)
-def test_what_a_handler_raises_is_counted_by_its_reason(error: Exception, reason: str) -> None:
-    handler = Recorder(error)
-    run = Run("gateway:1", "digits", handler=handler)
-    run.record({"loss": 0.5}, epoch=0)
-    counted = re.compile(rf'failures_total{{reason="{reason}",run="[^"]+"}} [1-9]'.encode())
-    eventually(lambda: counted.search(handler.calls[-1]["data"]) if handler.calls else None)
-    handler.error = None
-    run.finish()
-
-
-# The strict exporter: `ignore_exceptions` is False
-
-
-def test_strict_waits_for_each_push(gateway: Server) -> None:
-    run = Run(gateway.address, "digits", ignore_exceptions=False)
-    run.start()
-    for epoch in range(3):
-        run.record({"loss": epoch}, epoch=epoch)
-        assert value(gateway, "gangplank_train_loss") == epoch
-    run.finish()
-
-
-def test_strict_raises_where_nobody_listens() -> None:
-    port = free_port()
-    run = Run(f"127.0.0.1:{port}", "digits", ignore_exceptions=False)
-    with pytest.raises(DeliveryError, match=rf"http://127\.0\.0\.1:{port} is out of reach"):
-        run.start()
-
-
-def test_strict_raises_within_the_deadline_where_the_gateway_hangs(gateway: Server) -> None:
-    run = Run(gateway.address, "digits", ignore_exceptions=False, timeout=0.3)
-    gateway.freeze()
-    start = time.monotonic()
-    with pytest.raises(DeliveryError, match=r"did not answer within 0\.3 s"):
-        run.start()
-    assert time.monotonic() - start < 1.3
-    gateway.thaw()
-
-
-def test_strict_raises_where_a_handler_hangs() -> None:
-    def handler(url: str, method: str, timeout: float | None, headers: list[Any], data: bytes) -> Any:
-        return lambda: time.sleep(3)
-
-    run = Run("gateway:1", "digits", ignore_exceptions=False, timeout=0.1, handler=handler)
-    with pytest.raises(DeliveryError, match=r"http://gateway:1 took nothing within 1\.1 s"):
-        run.start()
-
-
-def test_strict_raises_at_a_wanted_metric_that_is_no_number(gateway: Server) -> None:
-    run = Run(gateway.address, "digits", metrics=["note"], ignore_exceptions=False)
-    with pytest.raises(MetricError, match="'note' cannot be exported: a str is no number"):
-        run.record({"note": "text"}, epoch=0)
-    run.finish()
-
-
-def test_strict_raises_at_weights_that_cannot_be_counted(gateway: Server) -> None:
-    run = Run(gateway.address, "digits", histogram_buckets=EDGES, ignore_exceptions=False)
-    with pytest.raises(MetricError, match="complex128"):
-        run.record({"loss": 1}, epoch=0, weights=[np.array([1j])])
-    run.finish()
-
-
-def test_strict_says_what_a_fault_of_ours_was(gateway: Server) -> None:
-    run = Run(gateway.address, "digits", ignore_exceptions=False)
-    with pytest.raises(ExportError, match="recording failed: AttributeError"):
-        run.record([1, 2, 3], epoch=0)  # type: ignore[arg-type]
-    run.finish()
-
-
-def test_strict_never_replaces_the_users_own_exception() -> None:
-    handler = Recorder()
-    with (  # noqa: PT012  what the user's code does
-        pytest.raises(ZeroDivisionError),
-        Run("gateway:1", "a", handler=handler, ignore_exceptions=False) as run,
-    ):
-        run.start()
-        handler.error = OSError("down")
-        raise ZeroDivisionError
-
-
-def test_lenient_logs_what_a_fault_of_ours_was(gateway: Server, caplog: pytest.LogCaptureFixture) -> None:
-    with Run(gateway.address, "digits") as run:
-        for _ in range(3):
-            run.record([1, 2, 3], epoch=0)  # type: ignore[arg-type]
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "recording failed: AttributeError" in caplog.text
-
-
-# Construction
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"job": ""}, "job is empty"),
-        ({"job": 3}, "job=3: give text"),
-        ({"job": "\udcff"}, "surrogate"),
-        ({"address": "gateway"}, "lacks the port"),
-        ({"phase": "fit"}, "a phase is one of train"),
-        ({"metrics": "loss"}, r'metrics=\["loss"\]'),
-        ({"metrics": [1]}, "metrics holds 1"),
-        ({"histogram_buckets": [1, 0]}, "increase strictly"),
-        ({"histogram_buckets": range(151)}, "151 edges"),
-        ({"metrics": 5}, "give a list of names"),
-        ({"grouping_key": ["team"]}, "grouping_key is a list"),
-        ({"timeout": 10**400}, "a day at most"),
-        ({"push_interval": 1e10}, "a day at most"),
-        ({"handler": ("me", "canary")}, "handler= is a tuple"),
-        ({"address": "http://me:1/x@gateway:9091"}, "write '/' as %2F"),
-        ({"histogram_freq": -1}, "histogram_freq"),
-        ({"histogram_freq": True}, "histogram_freq"),
-        ({"handler": "auth"}, "give a callable"),
-        ({"handler": Recorder(), "address": "http://me:secret@gateway:1"}, "credentials"),
-        ({"grouping_key": {"run": "x"}}, "rename it"),
-        ({"grouping_key": {"host": "x"}}, "rename it"),
-        ({"grouping_key": {"team": "x"}, "info": {"team": "y"}}, "rename it"),
-        ({"grouping_key": {"team": ""}}, "empty label is no label"),
-        ({"info": {"le": "x"}}, "rename it"),
-        ({"run": ""}, "run is empty"),
-        ({"concurrent": True, "run": None}, "concurrent=True"),
-        ({"timeout": 0}, "timeout=0: give seconds"),
-        ({"timeout": float("nan")}, "timeout=nan"),
-        ({"flush_timeout": -1}, "flush_timeout=-1"),
-        ({"push_interval": "15"}, "push_interval='15'"),
-    ],
-)
-def test_a_mistake_is_refused_before_any_training(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
-        Run(**{"address": "gateway:9091", "job": "digits", **options})
-
-
-def test_a_phase_that_is_none_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="a phase is one of train"):
-        Run("gateway:9091", "digits").phase("fit")
-
-
-@pytest.mark.parametrize("off", ["1", "true"])
-def test_disabled_it_does_nothing(off: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GANGPLANK_DISABLED", off)
-    handler = Recorder()
-    with Run("gateway:1", "digits", handler=handler, ignore_exceptions=False) as run:
-        run.record({"loss": "text"}, epoch=0)
-    assert not handler.calls
-
-
-@pytest.mark.parametrize("on", ["", "0"])
-def test_disabled_with_nothing_is_enabled(on: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GANGPLANK_DISABLED", on)
-    handler = Recorder()
-    # A gateway of its own: one that took nothing in another test is not waited for.
-    with Run("enabled:1", "digits", handler=handler) as run:
-        run.record({"loss": 1}, epoch=0)
-    assert handler.calls

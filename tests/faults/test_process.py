@@ -13,16 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from gangplank import Run
-from gangplank.core import outbox
-from reading import eventually, samples, value
-from servers import Server
+import gangplank
+from gangplank.core.delivery import outbox
+from support.reading import eventually, samples, value
+from support.servers import Server
 
 # A training script: one epoch, and then what the test wants.
 TRAINS = """
 import os, signal, sys, threading, time
 import gangplank
-run = gangplank.Run("{address}", "digits")
+exporter = gangplank.Exporter("{address}", "digits")
+run = exporter.run()
 run.start(epochs=9)
 run.record({{"loss": 0.5}}, epoch=0)
 """
@@ -41,7 +42,7 @@ def ran(gateway: Server, then: str) -> subprocess.CompletedProcess[str]:
     [
         pytest.param("raise ValueError('mine')", 1, "failed", "ValueError: mine", id="an exception"),
         pytest.param("os.kill(os.getpid(), signal.SIGINT); time.sleep(9)", -2, "interrupted", "KeyboardInterrupt"),
-        pytest.param("sys.exit(3)", 3, "interrupted", "", id="sys.exit"),
+        pytest.param("sys.exit(3)", 3, "failed", "", id="sys.exit"),  # which looks like the end of the script
         pytest.param("run.finish()", 0, "finished", "", id="the end"),
     ],
 )
@@ -61,7 +62,7 @@ def test_a_kill_loses_an_epoch_at_most_and_dead_differs_from_slow(
     gateway: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     then = """
-    from gangplank.core import outbox
+    from gangplank.core.delivery import outbox
     outbox.HEARTBEAT = 0.1
     run.record({"loss": 0.25}, epoch=1)
     print("slow", flush=True)
@@ -91,9 +92,8 @@ def test_a_kill_loses_an_epoch_at_most_and_dead_differs_from_slow(
 def test_a_process_of_its_own_may_evaluate(gateway: Server) -> None:
     ran(gateway, "run.finish()")
     evaluate = """
-    with run.phase("test") as test:
+    with exporter.run("test") as test:
         test.record({"loss": 0.125})
-    run._ledger = None  # this process only evaluates
     """
     train = value(gateway, "gangplank_run_start_timestamp_seconds", phase="train")
     evaluation = TRAINS.replace("run.start(epochs=9)", "").replace('run.record({{"loss": 0.5}}, epoch=0)', "")
@@ -110,7 +110,7 @@ def test_a_training_that_ended_without_a_word_is_noticed_within_a_heartbeat(
     monkeypatch.setattr(outbox, "HEARTBEAT", 0.05)
     alive = threading.Event()
     alive.set()
-    run = Run(gateway.address, "digits")
+    run = gangplank.run(gateway.address, "digits")
     run.start(alive=alive.is_set)
     run.record({"loss": 0.5}, epoch=0)
     beat = eventually(lambda: value(gateway, "gangplank_run_heartbeat_timestamp_seconds"))
@@ -141,7 +141,7 @@ def waited_for(child: int, timeout: float = 20) -> int:
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_two_hundred_forks_under_load_hang_nowhere(gateway: Server) -> None:
     stop = threading.Event()
-    parents = Run(gateway.address, "parent", histogram_buckets=[0.0])
+    parents = gangplank.run(gateway.address, "parent", histogram_buckets=[0.0])
     parents.start()
 
     def load() -> None:
@@ -181,7 +181,7 @@ def test_a_forked_child_may_train_by_itself_and_its_exit_ends_nothing_of_its_par
     warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)  # of Python 3.12 and later
     child = os.fork()
     if child == 0:
-        with run.phase("test") as test:
+        with exporter.run("test") as test:
             test.record({"loss": 0.125})
         sys.exit(0)  # with all exit handlers
     os.waitpid(child, 0)
@@ -209,10 +209,11 @@ def test_what_is_pending_is_still_tried_when_no_thread_can_start(gateway: Server
     code = f"""
 import atexit, threading, sys
 import gangplank
-run = gangplank.Run({gateway.address!r}, "digits")
+exporter = gangplank.Exporter({gateway.address!r}, "digits")
+run = exporter.run()
 if {begun}:
     run.record({{"loss": 1}}, epoch=0)
-    while run.destinations._each[0].outbox._thread is None: pass
+    while not exporter._destinations._each[0].outbox._worker.alive: pass
 
 def refuse(thread):
     raise RuntimeError("can't start new thread at interpreter shutdown")
@@ -220,11 +221,14 @@ def refuse(thread):
 def late():
     threading.Thread.start = refuse
     run.record({{"loss": 0.25}}, epoch=1)
-    run.phase("test").record({{"loss": 0.5}})
+    test.record({{"loss": 0.5}})
+    test.finish()
 
+test = exporter.run("test")
 atexit.register(late)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stderr == ""
+    [line] = done.stderr.splitlines()
+    assert "phase='train' is over, and nothing has ended it" in line
     assert value(gateway, "gangplank_train_loss") == 0.25
     assert value(gateway, "gangplank_test_loss") == 0.5

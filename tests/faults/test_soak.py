@@ -1,4 +1,4 @@
-"""The soak of benchmarks/, shortened: fake training while the gateway is killed, frozen, restarted and slowed."""
+"""The soaks of benchmarks/, shortened: trainings while the gateway is killed, frozen, restarted and slowed."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from servers import find
+from support.servers import find
 
-SOAK = Path(__file__).resolve().parents[2] / "benchmarks" / "soak.py"
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.mark.timeout(240)
-def test_a_minute_of_chaos_hurts_no_training() -> None:
+@pytest.mark.parametrize("script", ["soak.py", "soak_runs.py"])
+def test_a_minute_of_chaos_hurts_no_training(script: str) -> None:
     find("prometheus-pushgateway", "pushgateway")
     soak = subprocess.run(
-        [sys.executable, str(SOAK), "--seconds", "60"],
+        [sys.executable, str(BENCHMARKS / script), "--seconds", "60"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

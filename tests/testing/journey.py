@@ -37,7 +37,8 @@ def install(files: dict[str, str], folder: Path) -> None:
 
 def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Python where the files are installed."""
-    env = {**os.environ, "PYTHONPATH": str(folder)}
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    env = {**os.environ, "PYTHONPATH": path}
     return subprocess.run(
         [sys.executable, *arguments], env=env, cwd=folder, capture_output=True, text=True, timeout=120, check=False
     )

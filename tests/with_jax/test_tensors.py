@@ -12,10 +12,16 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from counting import Weights, assert_counts_alike, edges_and_weights, number_counted, weights_in_blocks
 from gangplank import HISTOGRAM_WEIGHT_BUCKETS_0_3
-from gangplank.core import device
-from gangplank.core.arrays import arrays_of, named_arrays
+from gangplank.core.weights import device
+from support.counting import (
+    Weights,
+    arrays_of,
+    assert_counts_alike,
+    edges_and_weights,
+    number_counted,
+    weights_in_blocks,
+)
 
 
 def test_the_leaves_of_a_tree_are_found() -> None:
@@ -52,12 +58,14 @@ def test_on_a_device_blocks_join_without_a_seam(kind: str, monkeypatch: pytest.M
 
 
 def test_what_is_on_a_device_stays_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gangplank.core.arrays.is_counted_where_it_is", lambda array: not isinstance(array, np.ndarray))
+    monkeypatch.setattr(
+        "gangplank.core.weights.arrays.is_counted_on_device", lambda array: not isinstance(array, np.ndarray)
+    )
     tree = [jnp.ones((4, 2)), {"kernel": jnp.ones((2, 2), jnp.bfloat16)}]
-    assert all(isinstance(array, jax.Array) for _, array in named_arrays(tree))
+    assert all(isinstance(array, jax.Array) for array in arrays_of(tree))
     assert number_counted(tree) == 12
 
 
 def test_on_the_host_nothing_is_counted_elsewhere() -> None:
     held = [jnp.ones(2), np.ones(2), np.ones(2, ml_dtypes.bfloat16)]
-    assert all(isinstance(array, np.ndarray) for _, array in named_arrays(held))
+    assert all(isinstance(array, np.ndarray) for array in arrays_of(held))

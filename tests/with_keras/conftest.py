@@ -13,12 +13,10 @@ with warnings.catch_warnings():
     import keras
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from with_keras.seeding import seed
-
-Data = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
+from support.keras_fits import Data, compiled
+from support.seeding import seed
 
 
 @pytest.fixture
@@ -42,9 +40,3 @@ def model() -> keras.Model:
             ]
         )
     )
-
-
-def compiled(model: keras.Model, optimizer: object = "adam") -> keras.Model:
-    """Compile a classifier."""
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], run_eagerly=True)
-    return model

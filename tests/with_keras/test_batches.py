@@ -12,14 +12,12 @@ import numpy as np
 import pytest
 
 import gangplank
-from gangplank import Run
 from gangplank.keras.batches import Batches
-from gangplank.keras.rank import rank_of_process
+from gangplank.testing import MemorySink
 from gangplank.testing.gateway import Gateway
-from reading import value as value_on
-from servers import Server
-from shelf import Shelf
-from with_keras.seeding import seed
+from support.reading import value as value_on
+from support.seeding import seed
+from support.servers import Server
 from with_keras.version import VERSION
 
 SAMPLES = 40
@@ -144,20 +142,18 @@ def test_a_copy_notes_its_own_batches(gateway: Gateway, copied: Any) -> None:
 
 
 def test_late_batches_change_nothing() -> None:
-    shelf = Shelf()
-    with Run("shelf://here", "digits", sink=lambda _: shelf, update_freq="batch", push_interval=0) as run:
+    memory = MemorySink()
+    with gangplank.run("memory", "digits", sink=memory, update_freq="batch", push_interval=0) as run:
         run.start()
-        batches = Batches()
-        batches.start(run, position=(100, 1), at_once=1, planned=4)
+        batches = Batches(run, position=(100, 1), at_once=1, planned=4)
         for batch in (0, 1, 2, 3):
             batches.begin(batch)
         for batch in (0, 3, 1, 2):  # as JAX' pool of threads may have it
             batches.end(batch, {"loss": float(batch)})
         batches.end_epoch(104)
-    samples = {sample.name: sample.value for family in shelf.pages[-1].collect() for sample in family.samples}
-    assert samples["gangplank_train_batch_loss"] == 3
-    assert samples["gangplank_run_step"] == 104
-    assert samples["gangplank_run_step_duration_seconds_count"] == 4
+    assert memory.value("gangplank_train_batch_loss") == 3
+    assert memory.value("gangplank_run_step") == 104
+    assert memory.value("gangplank_run_step_duration_seconds_count") == 4
 
 
 @pytest.mark.parametrize("scaled", [False, True])
@@ -168,47 +164,35 @@ def test_batches_that_are_accumulated_are_one_step(accumulated: int, scaled: boo
     model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
     optimizer: Any = keras.optimizers.SGD(0.125, gradient_accumulation_steps=accumulated)
     model.compile(keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer, "mse")
-    shelf = Shelf()
+    memory = MemorySink()
     callback = gangplank.TrainTestExporter(
-        "shelf://here", "digits", sink=lambda _: shelf, update_freq="batch", push_interval=0, ignore_exceptions=False
+        "memory", "digits", sink=memory, update_freq="batch", push_interval=0, ignore_exceptions=False
     )
     for fits in (1, 2):
         history = model.fit(x, x[:, 0], batch_size=5, epochs=3, verbose=0, callbacks=[callback]).history
-        steps = [page.step for page in shelf.pages if page.step is not None]
+        steps = [page.newest.step for page in memory.pages if page.newest.step is not None]
         assert steps[-1] == max(steps) == fits * 24 // accumulated == made_by(optimizer, accumulated)
-        assert shelf.value("gangplank_run_step_duration_seconds_count") == 24
-        assert shelf.value("gangplank_train_learning_rate") == 0.125
-        assert shelf.value("gangplank_train_batch_loss") == pytest.approx(history["loss"][-1])
+        assert memory.value("gangplank_run_step_duration_seconds_count") == 24
+        assert memory.value("gangplank_train_learning_rate") == 0.125
+        assert memory.value("gangplank_train_batch_loss") == pytest.approx(history["loss"][-1])
 
 
 # One process of several
 
 
-RANKS = [
-    ({"KERAS_DISTRIBUTION_PROCESS_ID": "3"}, 3),
-    ({"KERAS_DISTRIBUTION_PROCESS_ID": ""}, None),
-    ({"TF_CONFIG": '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}'}, 1),
-    ({"TF_CONFIG": '{"cluster": {"worker": ["a:1"], "chief": ["b:1"]}, "task": {"type": "worker", "index": 0}}'}, 1),
-    ({"TF_CONFIG": '{"cluster": {"chief": ["b:1"]}, "task": {"type": "chief", "index": 0}}'}, 0),
-    ({"TF_CONFIG": '{"cluster": {"chief": ["b:1"]}, "task": {"type": "ps", "index": 0}}'}, 1),
-    ({}, None),
-]
-
-
-@pytest.mark.parametrize(("environment", "rank"), RANKS)
-def test_keras_knows_the_rank(environment: dict[str, str], rank: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, text in environment.items():
-        monkeypatch.setenv(name, text)
-    if keras.config.backend() == "jax" and "TF_CONFIG" in environment:
-        rank = None  # JAX knows better
-    assert rank_of_process() == rank
-
-
-@pytest.mark.parametrize("variable", ["RANK", "KERAS_DISTRIBUTION_PROCESS_ID"])
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("RANK", "1"),
+        ("KERAS_DISTRIBUTION_PROCESS_ID", "1"),
+        ("SLURM_PROCID", "1"),
+        ("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}'),
+    ],
+)
 def test_ranks_above_0_are_silent_unless_asked(
-    gateway: Gateway, variable: str, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, variable: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(variable, "1")
+    monkeypatch.setenv(variable, text)
     fit(exporter(gateway.address, histogram_buckets=[0.0], run="silent"))
     assert 'run="silent"' not in gateway.metrics()
     fit(exporter(gateway.address, per_rank=True))

@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from reading import eventually
-from servers import Server, free_port, get
+from support.reading import eventually
+from support.servers import Server, free_port, get
 
 
 def demo(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -21,8 +21,9 @@ def demo(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_trains_and_shows_what_the_gateway_holds(gateway: Server) -> None:
-    done = demo("--address", gateway.address)
+    done = demo("--address", f"me:canary@{gateway.address}")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "canary" not in done.stdout + done.stderr
     assert f"Pushing to the gateway that listens on {gateway.address}." in done.stdout
     assert f"with Keras on {os.environ['KERAS_BACKEND']}" in done.stdout
     assert "val_accuracy: 0." in done.stdout
@@ -70,7 +71,7 @@ def test_what_is_no_gateway_is_not_pushed_to() -> None:
         finally:
             other.terminate()
     assert done.returncode == 1
-    assert f"gangplank: no gateway answers on 127.0.0.1:{port}: HTTP Error 404" in done.stderr
+    assert f"gangplank: 127.0.0.1:{port} answered 404: " in done.stderr
 
 
 def _answers(port: int) -> bool:
@@ -95,5 +96,5 @@ def test_what_is_not_installed_is_named(missing: str, what: str) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     backend = os.environ["KERAS_BACKEND"]
     assert done.returncode == 1
-    assert f"the demo lacks {what.format(backend=backend)}: " in done.stderr
+    assert f"the demo needs {what.format(backend=backend)}: " in done.stderr
     assert f'pip install ".[{backend},demo]"' in done.stderr

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from gangplank import HISTOGRAM_WEIGHT_BUCKETS_0_3, TrainTestExporter
-from reading import eventually
-from servers import Server, find, prometheus
-from with_keras.seeding import seed
+from support.reading import eventually
+from support.seeding import seed
+from support.servers import Server, find, prometheus
 
 
 def test_promql_answers_with_the_values_that_keras_returned(gateway: Server, tmp_path: Path, data: Any) -> None:

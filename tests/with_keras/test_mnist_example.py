@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from reading import value
-from servers import Server, free_port, prometheus
+from support.reading import value
+from support.servers import Server, free_port, prometheus
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import gangplank
-from reading import value
-from servers import Server
+from support.reading import value
+from support.servers import Server
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import gangplank
-from reading import samples
-from servers import Server, free_port, get
+from support.reading import samples
+from support.servers import Server, free_port, get
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import torch
 
 from gangplank import HISTOGRAM_WEIGHT_BUCKETS_0_3
 from gangplank.lightning import TrainTestExporter
-from reading import eventually
-from servers import Prometheus, Server, find, prometheus
-from with_lightning.model import WARNINGS, data, module, trainer
+from support.lightning_model import WARNINGS, data, module, trainer
+from support.reading import eventually
+from support.servers import Prometheus, Server, find, prometheus
 
 pytestmark = WARNINGS
 

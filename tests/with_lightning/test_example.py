@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from reading import value
-from servers import Server
+from support.reading import value
+from support.servers import Server
 
 TRAIN = Path(__file__).resolve().parents[2] / "examples" / "lightning" / "train.py"
 

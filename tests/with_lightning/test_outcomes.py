@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import signal
 import subprocess
 import sys
@@ -13,9 +12,9 @@ from typing import Any
 import pytest
 
 from gangplank.lightning import TrainTestExporter
-from reading import eventually, value
-from servers import Server, free_port
-from with_lightning.model import PL, WARNINGS, data, each_package, module, trainer
+from support.lightning_model import PL, WARNINGS, data, each_package, module, trainer, trusted
+from support.reading import eventually, value
+from support.servers import Server, free_port
 
 pytestmark = WARNINGS
 
@@ -199,9 +198,7 @@ def test_a_resumed_run_goes_on_where_it_was(
             started.append(value(gateway, "gangplank_run_epoch"))
 
     fitter = trainer(TrainTestExporter(gateway.address, "digits"), Watches(), max_epochs=4)
-    # A checkpoint of our own making; Lightning before 2.6 has no such option, and trusts it.
-    trusted = {"weights_only": False} if "weights_only" in inspect.signature(fitter.fit).parameters else {}
-    fitter.fit(module(), data(), data(), ckpt_path=newest, **trusted)
+    fitter.fit(module(), data(), data(), ckpt_path=newest, **trusted(fitter))
     assert started == [epochs]
     assert (value(gateway, "gangplank_run_epoch"), value(gateway, "gangplank_run_step")) == (4, fitter.global_step)
     assert value(gateway, "gangplank_run_metric_epoch", metric="loss") == 4
@@ -213,7 +210,7 @@ def test_a_signal_leaves_interrupted(gateway: Server, tmp_path: Path, number: in
     program = f"""
         import sys, time, pathlib
         sys.path.insert(0, {str(TESTS)!r})
-        from with_lightning.model import data, module, trainer
+        from support.lightning_model import data, module, trainer
         from gangplank.lightning import TrainTestExporter
         def on_train_batch_end(self, *_):
             pathlib.Path({str(ready)!r}).touch()

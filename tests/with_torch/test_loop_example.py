@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from loop_example import LoopExample
+from support.loop_example import LoopExample
 
 
 class TestPyTorchLoop(LoopExample):

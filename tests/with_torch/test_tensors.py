@@ -12,10 +12,18 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from counting import Weights, assert_counts_alike, edges_and_weights, names, number_counted, weights_in_blocks
 from gangplank import HISTOGRAM_WEIGHT_BUCKETS_0_3
-from gangplank.core import device
-from gangplank.core.arrays import arrays_of, named_arrays, parameters_in
+from gangplank.core.weights import device
+from gangplank.core.weights.arrays import parameters_in
+from support.counting import (
+    Weights,
+    arrays_of,
+    assert_counts_alike,
+    edges_and_weights,
+    names,
+    number_counted,
+    weights_in_blocks,
+)
 
 
 def test_each_parameter_of_a_module_has_a_name_and_a_tied_one_has_one() -> None:
@@ -82,12 +90,14 @@ def test_on_a_device_blocks_join_without_a_seam(kind: str, monkeypatch: pytest.M
 
 
 def test_what_is_on_a_device_stays_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gangplank.core.arrays.is_counted_where_it_is", lambda array: not isinstance(array, np.ndarray))
+    monkeypatch.setattr(
+        "gangplank.core.weights.arrays.is_counted_on_device", lambda array: not isinstance(array, np.ndarray)
+    )
     held = [torch.nn.Linear(3, 2), {"kernel": torch.ones((2, 2), dtype=torch.bfloat16)}]
-    assert all(isinstance(array, torch.Tensor) for _, array in named_arrays(held))
+    assert all(isinstance(array, torch.Tensor) for array in arrays_of(held))
     assert number_counted(held) == 12
 
 
 def test_on_the_host_nothing_is_counted_elsewhere() -> None:
     held = [torch.ones(2), np.ones(2), np.ones(2, ml_dtypes.bfloat16)]
-    assert all(isinstance(array, np.ndarray) for _, array in named_arrays(held))
+    assert all(isinstance(array, np.ndarray) for array in arrays_of(held))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from environments import EXAMPLE, PIP, ROOT, Environment, done
+from support.environments import EXAMPLE, PIP, ROOT, Environment, done
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-import strangers
-from environments import Environment
-from reading import samples, value
-from servers import Server
+from support import strangers
+from support.environments import Environment
+from support.reading import samples, value
+from support.servers import Server
 
 
 @pytest.fixture(scope="module")
@@ -77,5 +77,11 @@ def test_a_broken_plugin_beside_it_is_one_line_and_the_same_values(
 
 def test_its_own_tests_pass_there(environment: Environment) -> None:
     said = environment.run("-m", "pytest", "-p", "no:cacheprovider", "-v", "--color=no").stdout
-    assert len(re.findall(r"test_contract\.py::TestLightGBM::\S+ PASSED", said)) == 16, said
-    assert not re.search("SKIPPED|FAILED|ERROR", said), said
+    assert len(re.findall(r"test_contract\.py::TestLightGBM::\S+ PASSED", said)) == 20, said
+    # LightGBM refuses to train 0 rounds, has no evaluations, and does not log by steps.
+    assert set(re.findall(r"::(\w+) SKIPPED", said)) == {
+        "test_a_training_with_nothing_left_to_do_replaces_nothing",
+        "test_an_evaluation_after_a_training_that_was_broken_off",
+        "test_logs_of_steps_do_not_push_each",
+    }, said
+    assert not re.search("FAILED|ERROR", said), said

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import gangplank
-from environments import ROOT, Environment
-from reading import value
-from servers import Server
+from support.environments import ROOT, Environment
+from support.reading import value
+from support.servers import Server
 
 TEN_LINES, LOOP = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
