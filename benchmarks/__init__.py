@@ -1,1 +1,1 @@
-"""What gangplank costs and withstands; a package, for some that is installed may bring one of this name."""
+"""Benchmarks, and tests with faults. A package, because an installed distribution may have one of the same name."""

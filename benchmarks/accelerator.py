@@ -16,7 +16,7 @@ COPY, HOST = "copy within the card", "copy to the host, counted there"
 
 
 def accelerator(options: Options) -> Iterator[Contest]:
-    """Float32 weights on a CUDA device, 13 edges; no figures where there is none."""
+    """Float32 weights on a CUDA device, 13 edges; no figures if there is none."""
     size = options.size(250_000_000, 10_000_000)
     with Worker() as worker:
         speeds, missing = take_turns(
@@ -44,8 +44,8 @@ def seconds(size: int, what: str) -> float:
     if not torch.cuda.is_available():
         raise MissingError("no GPU here")
     histogram, arrays = (
-        importlib.import_module("gangplank.core.histogram"),
-        importlib.import_module("gangplank.core.arrays"),
+        importlib.import_module("gangplank.core.weights.histogram"),
+        importlib.import_module("gangplank.core.weights.arrays"),
     )
     torch.manual_seed(1)
     tensor = torch.randn(size, device="cuda") * 0.05
@@ -67,5 +67,5 @@ def seconds(size: int, what: str) -> float:
 
 
 def speed(size: int, what: str) -> float:
-    """Return gigabytes of memory per second: each weight is read once, and by a copy written as well."""
+    """Return gigabytes of memory per second: each weight is read once, and a copy also writes it."""
     return 4 * size * (2 if what == "copy" else 1) / seconds(size, what) / 1e9

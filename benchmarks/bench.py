@@ -1,7 +1,7 @@
-"""Measure gangplank and its peers in turns, several rounds; say what is reached, and write docs/performance.md.
+"""Measure gangplank and its peers in turns, in several rounds; report the targets, and write docs/performance.md.
 
-A row that is measured wrong, because a contestant computed something wrong, ends it with an error. A target that is
-missed does not: it is written down.
+A contestant that computes a wrong result ends the benchmark with an error. A target that is missed does not: it is
+reported.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from benchmarks.contest import Contest, Options, WrongAnswerError
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results.json"
 PAGE, README = ROOT / "docs" / "performance.md", ROOT / "README.md"
-# Each row by name, with the room that measures it.
+# The module that measures each row.
 ROWS = {
     "histogram": "weights",
     "kinds": "weights",
@@ -38,17 +38,28 @@ ROWS = {
     "growth": "weights",
     "epoch_end": "hooks",
     "step": "hooks",
+    "transformers_step": "hooks",
     "slowdown": "hooks",
     "pages": "pages",
     "imports": "imports",
     "capacity": "capacity",
     "accelerator": "accelerator",
 }
-VERSIONED = ("gangplank", "numpy", "prometheus_client", "keras", "tensorflow", "tensorboard", "torch", "lightning")
+VERSIONED = (
+    "gangplank",
+    "numpy",
+    "prometheus_client",
+    "keras",
+    "tensorflow",
+    "tensorboard",
+    "torch",
+    "lightning",
+    "transformers",
+)
 
 
 def measure(rows: Sequence[str], options: Options) -> dict[str, Any]:
-    """Measure rows, and print each as it comes."""
+    """Measure rows, and print the figures of each as soon as there are any."""
     contests = []
     for row in rows:
         start = time.monotonic()
@@ -67,7 +78,7 @@ def measure(rows: Sequence[str], options: Options) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Return what it is measured on, with nothing that names the machine."""
+    """Return the hardware and the software, without anything that identifies the machine."""
     cpu = platform.machine()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -91,21 +102,23 @@ def show(contest: Contest) -> None:
     """Print a contest."""
     print(f"{contest.group}: {contest.what}")
     reference = next(iter(contest.rounds), "")
-    for who in contest.rounds:
-        median, low, high = map(tables.number, contest.spread(who))
+    for contestant in contest.rounds:
+        median, low, high = map(tables.number, contest.spread(contestant))
         ratio = (
-            "" if who == reference or not contest.compared else f"   x {tables.times(contest.ratio(who, reference))}"
+            ""
+            if contestant == reference or not contest.compared
+            else f"   x {tables.times(contest.ratio(contestant, reference))}"
         )
-        print(f"  {who:40} {median:>10} {contest.unit} ({low} to {high}){ratio}")
-    for who, why in contest.missing.items():
-        print(f"  {who:40} not measured: {why}")
+        print(f"  {contestant:40} {median:>10} {contest.unit} ({low} to {high}){ratio}")
+    for contestant, why in contest.missing.items():
+        print(f"  {contestant:40} not measured: {why}")
     for target in contest.targets:
         aim = f"{target.than or target.of}: {tables.aim(target, contest.unit)}"
         print(f"  -> {aim}: {tables.verdict(contest, target)}", flush=True)
 
 
 def write(result: dict[str, Any]) -> None:
-    """Write the tables and plots of a result into the documentation."""
+    """Write the tables and plots of a result to the documentation."""
     drawn = plots.plots(result)
     folder = PAGE.parent / "plots"
     folder.mkdir(exist_ok=True)
@@ -117,7 +130,7 @@ def write(result: dict[str, Any]) -> None:
 
 
 def filled(page: str, text: str) -> str:
-    """Return a page with a text between its markers."""
+    """Return a page with its text between the markers replaced."""
     begin, end = "<!-- bench -->\n", "<!-- /bench -->"
     before, found, rest = page.partition(begin)
     _, closed, after = rest.partition(end)
@@ -127,21 +140,25 @@ def filled(page: str, text: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what is asked for."""
+    """Measure the rows that the command line names."""
     parser = argparse.ArgumentParser(description="Measure gangplank and its peers, in turns.")
-    parser.add_argument("--quick", action="store_true", help="small sizes, for a look: minutes")
+    parser.add_argument("--quick", action="store_true", help="small sizes, for a first impression: minutes")
     parser.add_argument("--only", nargs="+", choices=ROWS, metavar="ROW", help=f"of {', '.join(ROWS)}")
     parser.add_argument("--rounds", type=int, help="turns of each contestant (default: 5; with --quick 2)")
-    parser.add_argument("--json", type=Path, help=f"where the figures go (all rows: {RESULTS.relative_to(ROOT)})")
+    parser.add_argument(
+        "--json", type=Path, help=f"file for the figures (default for all rows: {RESULTS.relative_to(ROOT)})"
+    )
     parser.add_argument("--write", action="store_true", help="write docs/performance.md, its plots, and the README")
-    parser.add_argument("--again", action="store_true", help="measure nothing: --write what the file holds")
+    parser.add_argument(
+        "--again", action="store_true", help="measure nothing: with --write, use the figures in the file"
+    )
     options = parser.parse_args(arguments)
     file = options.json or (None if options.only or options.quick else RESULTS)
     if options.again:
         write(json.loads((options.json or RESULTS).read_text()))
         return 0
     if options.write and (options.only or options.quick):
-        parser.error("--write: the documentation has all rows, measured in full")
+        parser.error("--write needs all rows, measured in full: leave out --only and --quick")
     try:
         how = Options(quick=options.quick, rounds=options.rounds or (2 if options.quick else 5))
         result = measure(options.only or list(ROWS), how)

@@ -13,25 +13,22 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from servers import Server, pushgateway
-
-# Seconds of peace in the end: more than a push's deadline, so that none is left that began in trouble.
-PEACE = 8.0
+from support.servers import Server, pushgateway
 
 
-def torment(owner: Connection, folder: str, port: int, seconds: float, seed: int) -> None:
-    """Keep a gateway on this port and torment it for so long; keep it well from then on, until the owner says so.
+def torment(owner: Connection, folder: str, port: int, seed: int) -> None:
+    """Run a gateway on this port, and inject faults for each number of seconds that the owner sends.
 
-    Sends something once the gateway is ready, and in the end how often what was done. Ends early, and leaves no gateway
-    behind, when the owner speaks or is gone.
+    Sends a message when the gateway is ready, and after each of these times how often each fault was injected so far.
+    In between, there are none. Ends if the owner closes the connection or exits; the gateway is always stopped.
     """
     chaos = _Chaos(owner, Path(folder), port, seed)
-    with chaos.gateways:
+    with chaos.gateways, contextlib.suppress(EOFError, OSError):
         chaos.start_gateway()
         owner.send("ready")
-        chaos.go_on(until=time.monotonic() + seconds - PEACE)
-        owner.poll(None)
-        with contextlib.suppress(OSError):
+        while True:
+            seconds = owner.recv()
+            chaos.go_on(until=time.monotonic() + seconds)
             owner.send(dict(chaos.done))
 
 
@@ -40,7 +37,7 @@ class _Chaos:
         self._owner = owner
         self._folder = folder
         self._port = port
-        self._random = random.Random(seed)  # noqa: S311  chaos, no secret
+        self._random = random.Random(seed)  # noqa: S311  not a secret
         self.gateways = contextlib.ExitStack()
         self._gateway: Server
         self.done: Counter[str] = Counter()
@@ -51,7 +48,7 @@ class _Chaos:
     def go_on(self, until: float) -> None:
         actions: list[Callable[[float], None]] = []
         while time.monotonic() < until and not self._owner.poll(self._seconds(0.2, 3.0, until)):
-            if not actions:  # each once, then each once again, in ever another order
+            if not actions:  # each once, then each once again in another order
                 actions = [self._kill, self._restart, self._freeze, self._slow]
                 self._random.shuffle(actions)
             action = actions.pop()
@@ -59,23 +56,23 @@ class _Chaos:
             self.done[action.__name__.strip("_")] += 1
 
     def _kill(self, until: float) -> None:
-        """Gone in the middle of whatever it did, connections and all; another one comes later."""
+        """Kill it with SIGKILL, in the middle of its connections; a new one starts later."""
         self._gateway.process.kill()
         self._gateway.process.wait()
         self._sleep(0.1, 5.0, until)
         self._replace_gateway()
 
-    def _restart(self, until: float) -> None:  # noqa: ARG002  as the others
+    def _restart(self, until: float) -> None:  # noqa: ARG002  the signature of all actions
         self._replace_gateway()
 
     def _freeze(self, until: float) -> None:
-        """The kernel accepts connections and nobody answers: at times for longer than a push may take."""
+        """Stop it: the kernel accepts connections, without an answer, sometimes for longer than a push may take."""
         self._gateway.freeze()
         self._sleep(0.1, 9.0, until)
         self._gateway.thaw()
 
     def _slow(self, until: float) -> None:
-        """It lives for a moment at a time, so that each push takes long."""
+        """Let it run for a few milliseconds at a time, so that each push takes long."""
         end = min(until, time.monotonic() + self._random.uniform(1.0, 6.0))
         while time.monotonic() < end:
             self._gateway.freeze()

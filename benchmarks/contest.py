@@ -1,4 +1,4 @@
-"""What is measured: contests, whose contestants take turns, round after round, and the targets of each."""
+"""Contests: contestants that are measured in turns, round after round, and the targets."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ OURS = "gangplank"
 
 
 class WrongAnswerError(Exception):
-    """A contestant was measured, and what it computed is wrong."""
+    """A contestant computed a wrong result."""
 
 
 class MissingError(Exception):
-    """A contestant cannot be had here; the message says why."""
+    """A contestant is not available here; the message says why."""
 
 
 def check(right: object, what: str) -> None:
-    """Raise WrongAnswerError unless something holds."""
+    """Raise WrongAnswerError unless `right` is true."""
     if not right:
         raise WrongAnswerError(what)
 
 
 class Spread(NamedTuple):
-    """The rounds of one figure."""
+    """The median and the range of one figure over the rounds."""
 
     median: float
     low: float
@@ -39,13 +39,13 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What gangplank is to reach.
+    """A target of gangplank.
 
     Attributes:
-        most: the largest figure that is good enough, or with `than` the largest multiple of that contestant's figure.
-        times: how many times `than`'s figure has to be gangplank's.
+        most: the largest figure that meets the target, or with `than` the largest multiple of that contestant's figure.
+        times: the figure of `than` has to be at least this many times that of gangplank.
         than: a contestant.
-        of: the contestant that is to reach it.
+        of: the contestant that the target is for.
     """
 
     most: float | None = None
@@ -56,17 +56,17 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Contest:
-    """One row: what each contestant's figure was in each round; less is better, unless it is a rate.
+    """One row: the figure of each contestant in each round; less is better, unless it is a rate.
 
     Attributes:
-        what: is measured.
+        what: what is measured.
         unit: of the figures.
-        rounds: the figures by contestant, one per round; the first contestant is what the others are compared with.
-        targets: what is to be reached.
+        rounds: the figures by contestant, one per round; the others are compared with the first contestant.
+        targets: of this row.
         missing: why a contestant has no figures.
-        notes: what a reader has to know.
-        compared: whether the contestants do the same, so that ratios of their figures say something.
-        group: the heading under which the row stands.
+        notes: for the reader of the table.
+        compared: whether the contestants do the same work, so that ratios of their figures have a meaning.
+        group: the heading of the table that the row is in.
     """
 
     group: str
@@ -83,12 +83,12 @@ class Contest:
         return Spread.of(self.rounds[contestant])
 
     def ratio(self, over: str, under: str) -> Spread:
-        """Return how many times one contestant's figure is another's, round by round: those were side by side."""
+        """Return the ratio of two contestants' figures, round by round, since one round is measured at one time."""
         both = zip(self.rounds[over], self.rounds[under], strict=False)
         return Spread.of([one / other if other else float("inf") for one, other in both])
 
     def reached(self, target: Target) -> float | None:
-        """Return what the target speaks of; None where a contestant is missing."""
+        """Return the figure, or the ratio, that the target is for; None if a contestant is missing."""
         if target.of not in self.rounds or (target.than is not None and target.than not in self.rounds):
             return None
         if target.than is None:
@@ -97,19 +97,19 @@ class Contest:
         return self.ratio(*pair).median
 
     def met(self, target: Target) -> bool | None:
-        """Return whether a target is met; None where nobody knows."""
+        """Return whether a target is met; None if a contestant is missing."""
         reached = self.reached(target)
         if reached is None:
             return None
         return reached >= target.times if target.times is not None else reached <= (target.most or 0.0)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON has it; `from_json` takes it back."""
+        """Return it as data for JSON; `from_json` is the inverse."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, read: dict[str, Any]) -> Contest:
-        """Return what `to_json` made JSON of."""
+        """Return the contest that `to_json` returned."""
         targets = tuple(Target(**target) for target in read["targets"])
         return cls(**{**read, "targets": targets, "notes": tuple(read["notes"])})
 
@@ -117,15 +117,15 @@ class Contest:
 def take_turns(
     contestants: Mapping[str, Callable[[], float]], rounds: int
 ) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """Measure each contestant once per round, in turn; who is missing is left out of the later rounds.
+    """Measure each contestant once per round, in turn; a missing one is left out of the later rounds.
 
     Returns:
-        the figures by contestant, and why those that have none have none.
+        the figures by contestant, and the reason for each missing one.
     """
     figures: dict[str, list[float]] = {name: [] for name in contestants}
     missing: dict[str, str] = {}
     for turn in range(rounds):
-        # Backwards every other time, so that none always follows the same one.
+        # In reverse order every other time, so that no contestant always follows the same one.
         for name, measure in list(contestants.items())[:: -1 if turn % 2 else 1]:
             if name not in missing:
                 try:
@@ -136,11 +136,11 @@ def take_turns(
 
 
 class Options(NamedTuple):
-    """How thoroughly to measure."""
+    """How much to measure."""
 
     quick: bool = False
     rounds: int = 5
 
     def size(self, full: int, quick: int) -> int:
-        """Return the one of two sizes that is wanted."""
+        """Return the full size, or the small one if the run is quick."""
         return quick if self.quick else full

@@ -1,8 +1,8 @@
-"""What each fault of a gateway costs a training: each hook, the end of the run, the end of the process.
+"""What each fault of a gateway costs a training run: each hook, the end of the run, the end of the process.
 
 Each case trains in a process of its own, for 500 epochs of 20 metrics at 100 epochs a second, and then ends the run and
-itself. A second one has a few epochs and ends without ending its run, which is then for the exit of the interpreter to
-do. Beside it stands what a call of prometheus_client's `push_to_gateway` per epoch costs, with 20 gauges.
+itself. A second one records a few epochs and exits without finishing its run, which the exit of the interpreter then
+has to do. For comparison, the cost of a call of prometheus_client's `push_to_gateway` with 20 gauges is measured.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import figures
-from servers import free_port, pushgateway
+from support.servers import free_port, pushgateway
 
 CALLS, CALLS_A_SECOND = 500, 100
 METRICS = {f"metric_{i}": i / 7 for i in range(20)}
-# What push_to_gateway is given, so that this ends some day (its own default is 30 s), and when nobody waits any longer.
+# The timeout of push_to_gateway, whose default of 30 s would take too long here, and the limit for its process.
 PUBLISHED_TIMEOUT, PATIENCE = 5.0, 20.0
 NO_ANSWER = "gateway.invalid:9091"
 
 
 class _Faulty(http.server.BaseHTTPRequestHandler):
-    """Answers a PUT as the server's `fault` says."""
+    """Answers a PUT with the fault that its path names."""
 
     def do_PUT(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -62,7 +62,7 @@ class _Faulty(http.server.BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(b"as the benchmark wants it\n")
+        self.wfile.write(b"a fault of the benchmark\n")
 
     def _drip(self) -> None:
         self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Drip: ")
@@ -70,13 +70,13 @@ class _Faulty(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"a")
             time.sleep(0.5)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  as the base class has it
-        """Say nothing."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name in the base class
+        """Log nothing."""
 
 
 @contextlib.contextmanager
 def faulty(fault: str) -> Iterator[str]:
-    """Yield the address of a server that has this fault."""
+    """Yield the address of a server with this fault."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Faulty) as server:
         server.daemon_threads = True
         server.block_on_close = False
@@ -107,12 +107,12 @@ CASES: dict[str, Callable[[], contextlib.AbstractContextManager[str]]] = {
 }
 
 
-# What the processes do that are measured. Each says in a line of JSON what it saw, and at last when it began to exit.
+# What the measured processes do. Each writes its figures as lines of JSON; the last line says when it began to exit.
 
 
 def train(address: str) -> None:
-    """Train, and end the run."""
-    run = gangplank.Run(address, "faults")
+    """Train, and finish the run."""
+    run = gangplank.run(address, "faults")
     run.start(epochs=CALLS)
     hooks = []
     for epoch in range(CALLS):
@@ -126,8 +126,8 @@ def train(address: str) -> None:
 
 
 def leave(address: str) -> None:
-    """Train a little, and leave the end of the run to the exit."""
-    run = gangplank.Run(address, "faults")
+    """Train for a few epochs, and leave finishing the run to the exit."""
+    run = gangplank.run(address, "faults")
     run.start(epochs=CALLS)
     for epoch in range(20):
         run.record(METRICS, epoch=epoch)
@@ -135,11 +135,11 @@ def leave(address: str) -> None:
 
 
 def nothing(_: str) -> None:
-    """Do nothing: what an exit costs anyway."""
+    """Do nothing: the time of an exit by itself."""
 
 
 def publish(address: str) -> None:
-    """Push as prometheus_client does, until that has cost enough."""
+    """Push with prometheus_client, 100 times or until it has taken half of PATIENCE."""
     registry = prometheus_client.CollectorRegistry()
     gauges = {name: prometheus_client.Gauge(name, "A metric.", registry=registry) for name in METRICS}
     end = time.monotonic() + PATIENCE / 2
@@ -162,18 +162,18 @@ PARTS = {part.__name__: part for part in (train, leave, nothing, publish)}
 
 
 def play(part: str, address: str) -> None:
-    """Be one of the processes that are measured."""
+    """Run one part, in a process that is measured."""
     if address == NO_ANSWER:
         socket.getaddrinfo = lambda *_, **__: threading.Event().wait()  # type: ignore[assignment]
     PARTS[part](address)
     _say(exit=time.monotonic())
 
 
-# What starts and measures them.
+# Starting and measuring them.
 
 
 def measured(part: str, address: str = "") -> tuple[list[dict[str, Any]], float]:
-    """Return what a process said, and the seconds from its last line to its end; infinite where it had to be killed."""
+    """Return the lines of a process, and the seconds from its last line to its end; infinite if it had to be killed."""
     command = [sys.executable, __file__, "--part", part, "--address", address]
     limit = PATIENCE if part == "publish" else 60.0
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:  # noqa: S603  ourselves
@@ -227,8 +227,8 @@ def table(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Measure every case, or be one of the processes that are measured."""
-    parser = argparse.ArgumentParser(description="Measure what each fault of a gateway costs a training.")
+    """Measure every case, or run one part of a case."""
+    parser = argparse.ArgumentParser(description="Measure what each fault of a gateway costs a training run.")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--write", action="store_true", help="write the table into docs/never-hurt.md")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)

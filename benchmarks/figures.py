@@ -1,4 +1,4 @@
-"""What the benchmarks share: quantiles, what they ran on, and the pages of docs/ that hold their figures."""
+"""Shared by faults.py and soak.py: quantiles, the description of the machine, and writing the figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAGE = ROOT / "docs" / "never-hurt.md"
 
 
 def quantiles(seconds: Sequence[float]) -> dict[str, float]:
-    """Return the median, the 99th percentile and the maximum, in milliseconds, and of how many."""
+    """Return the count, and the median, the 99th percentile and the maximum in milliseconds."""
     ordered = sorted(seconds)
     count = len(ordered)
     at = {"median_ms": count // 2, "p99_ms": min(count - 1, count * 99 // 100), "max_ms": count - 1}
@@ -22,19 +22,19 @@ def quantiles(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def machine() -> str:
-    """Return what it was measured on, with nothing that names the machine."""
+    """Return the system and the hardware, without anything that identifies the machine."""
     cores = len(os.sched_getaffinity(0))
     return f"{platform.system()}, {cores} cores, Python {platform.python_version()}"
 
 
 def write_json(path: Path | None, result: dict[str, Any]) -> None:
-    """Write a result where the user asked for it."""
+    """Write a result to a file, if one is given."""
     if path is not None:
         path.write_text(json.dumps(result, indent=2) + "\n")
 
 
 def write_page(name: str, text: str) -> None:
-    """Replace what stands between the markers of this name in docs/never-hurt.md."""
+    """Replace the text between the markers of this name in docs/never-hurt.md."""
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
     before, found, rest = PAGE.read_text().partition(begin)
     _, closed, after = rest.partition(end)

@@ -1,4 +1,4 @@
-"""What the workers measure of callbacks: a small model is trained, and the time in the callbacks' hooks is taken."""
+"""Measures callbacks, in a worker: a small model is trained, and the hooks of the callback are timed."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contest import MissingError, check
-from servers import get
+from support.servers import get
 
 METRICS = {f"metric_{place}": place / 7 for place in range(20)}
 EPOCH_HOOKS, STEP_HOOKS = ("on_epoch_end",), ("on_train_batch_begin", "on_train_batch_end")
 BATCH = 32
-EMPTY = "empty"  # a contestant that does nothing, for what the measuring itself takes
+EMPTY = "empty"  # a contestant that does nothing, for the cost of the measuring itself
 
 
 def timed(watched: Any, *hooks: str) -> dict[str, list[float]]:
-    """Have the hooks of an object note the seconds that each of their calls takes."""
+    """Time each call of an object's hooks; return the seconds by hook."""
     taken: dict[str, list[float]] = {}
     for name in hooks:
         if hasattr(watched, name):
@@ -44,7 +44,7 @@ def _timed(hook: Callable[..., Any], seconds: list[float]) -> Callable[..., Any]
 
 
 def microseconds(taken: dict[str, list[float]]) -> float:
-    """Return the median of what the hooks take together, each time, once they are warm."""
+    """Return the median of the sum over the hooks, without the first tenth of the calls."""
     together = [sum(each) for each in zip(*taken.values(), strict=False)]
     median: float = statistics.median(together[len(together) // 10 :])
     return 1e6 * median
@@ -52,9 +52,9 @@ def microseconds(taken: dict[str, list[float]]) -> float:
 
 @functools.lru_cache(maxsize=1)
 def keras_model(units: int) -> Any:
-    """Return a compiled classifier; the same one each time, so that it is compiled once."""
+    """Return a compiled classifier, the same at each call, so that it is compiled once."""
     keras = importlib.import_module("keras")
-    # Not `set_random_seed`: it imports TensorFlow on every backend, beside torch too, where TensorFlow is installed.
+    # Not `set_random_seed`: it imports TensorFlow, if it is installed, with every backend, even with torch.
     start = [keras.initializers.GlorotUniform(seed=seed) for seed in range(3)]
     layers = [keras.layers.Dense(units, activation="relu", kernel_initializer=start[place]) for place in (0, 1)]
     model = keras.Sequential([keras.layers.Input((64,)), *layers, keras.layers.Dense(10, kernel_initializer=start[2])])
@@ -65,13 +65,13 @@ def keras_model(units: int) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def samples(count: int) -> tuple[Any, Any]:
-    """Return the data that every contestant is trained on."""
+    """Return the training data, the same for every contestant."""
     random = np.random.default_rng(1)
     return random.normal(size=(count, 64)).astype(np.float32), random.integers(0, 10, count)
 
 
 def keras_callback(name: str, address: str, folder: str, *, steps: bool) -> Any:
-    """Return a contestant's callback; None for none."""
+    """Return a contestant's callback, None if it has none."""
     if name == "nothing":
         return None
     keras = importlib.import_module("keras")
@@ -85,7 +85,7 @@ def keras_callback(name: str, address: str, folder: str, *, steps: bool) -> Any:
         how: dict[str, Any] = {"update_freq": 1, "histogram_freq": 1} if steps else {"update_freq": "epoch"}
         return keras.callbacks.TensorBoard(folder, write_graph=False, **how)
     gangplank = importlib.import_module("gangplank")
-    check(hasattr(gangplank, "Run") == (name != "published"), "that is another gangplank")
+    check(hasattr(gangplank, "Run") == (name != "published"), "the wrong version of gangplank is imported")
     if name == "published":
         return gangplank.TrainTestExporter(address, f"bench-{name}")
     buckets = gangplank.HISTOGRAM_WEIGHT_BUCKETS_0_3 if steps else None
@@ -149,7 +149,7 @@ def _overrides(callback: Any) -> bool:
 
 
 def _check_page(page: str, job: str, expected: dict[str, float]) -> None:
-    """Raise WrongAnswerError unless the gateway holds these metrics of a training."""
+    """Raise WrongAnswerError unless the gateway has these metrics of a training run."""
     of_job = [line for line in page.splitlines() if f'job="{job}"' in line]
     for name, value in expected.items():
         lines = [line for line in of_job if line.startswith(f"gangplank_train_{name}{{")]
@@ -158,7 +158,7 @@ def _check_page(page: str, job: str, expected: dict[str, float]) -> None:
 
 
 class Unread:
-    """A scalar on a device, as far as that matters: it counts how often it is waited for."""
+    """Stands for a scalar on a device; counts how often it is read."""
 
     reads = 0
 
@@ -168,10 +168,10 @@ class Unread:
 
 
 def reads_per_step(steps: int) -> float:
-    """Return how often a step waits for the value of a metric, when none is due to be pushed; that has to be never."""
-    run = importlib.import_module("gangplank").Run("127.0.0.1:9", "bench", update_freq="batch", push_interval=3600.0)
+    """Return how many metrics are read per step while no push is due, which has to be none."""
+    run = importlib.import_module("gangplank").run("127.0.0.1:9", "bench", update_freq="batch", push_interval=3600.0)
     run.start()
-    run.step({"loss": Unread()})  # the first is due at once
+    run.step({"loss": Unread()})  # the first one is due at once
     Unread.reads = 0
     for _ in range(steps):
         run.step({"loss": Unread()}, duration=0.001)

@@ -1,4 +1,4 @@
-"""What callbacks cost the training thread: at the end of an epoch, and in each step."""
+"""The time of callbacks on the training thread: at the end of an epoch, and in each step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.contest import OURS, Contest, Options, Target, take_turns
 from benchmarks.fitting import EMPTY
 from benchmarks.peers import PUBLISHED, published_worker
 from benchmarks.worker import Worker
-from servers import Server, pushgateway
+from support.servers import Server, pushgateway
 
 GROUP = "Hooks, on the training thread"
 HUNG = f"{OURS}, hung gateway"
@@ -33,7 +33,7 @@ def gateway(*options: str, frozen: bool = False) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def _keras() -> Iterator[tuple[Worker, Worker, Worker]]:
-    """Yield a process for each of Keras' backends: TensorFlow, JAX, torch."""
+    """Yield a worker for each backend of Keras: TensorFlow, JAX, torch."""
     with Worker() as tensorflow, Worker(KERAS_BACKEND="jax") as jax, Worker(KERAS_BACKEND="torch") as torch:
         yield tensorflow, jax, torch
 
@@ -46,7 +46,7 @@ def gateways() -> Iterator[tuple[str, str]]:
 
 
 def epoch_end(options: Options) -> Iterator[Contest]:
-    """The end of an epoch: 20 metrics, no histogram."""
+    """Measure the end of an epoch: 20 metrics, no histogram."""
     epochs = options.size(60, 10)
     with gateways() as (healthy, hung), _keras() as (worker, jax, torch), published_worker() as old:
 
@@ -77,15 +77,15 @@ def epoch_end(options: Options) -> Iterator[Contest]:
         missing=missing,
         targets=tuple(Target(most=150, of=name) for name in (OURS, HUNG, ON_JAX, ON_TORCH)),
         notes=(
-            "Each figure is the median of a real `fit`, on TensorFlow where nothing else is said.",
-            "A hung gateway takes the connection and never answers.",
-            "Half of it on TensorFlow is reading four of Keras' variables: steps, samples, loss, learning rate.",
+            "Each figure is the median of a real `fit`, on TensorFlow unless another backend is named.",
+            "A hung gateway accepts the connection and never answers.",
+            "On TensorFlow, half of it is reading four variables of Keras: steps, samples, loss, learning rate.",
         ),
     )
 
 
 def step(options: Options) -> Iterator[Contest]:
-    """Each step, with step-level export on."""
+    """Measure each step, with step-level export on."""
     batches = options.size(500, 100)
     with gateway() as healthy, _keras() as (worker, jax, torch), Worker() as lightning:
 
@@ -124,7 +124,7 @@ def step(options: Options) -> Iterator[Contest]:
         rounds=in_keras,
         missing=missing,
         targets=tuple(Target(most=5, of=name) for name in (OURS, ON_JAX, ON_TORCH)),
-        notes=("What the hooks take beyond those of a callback that does nothing, measured in the same way.",),
+        notes=("The time of the hooks, minus that of the hooks of a callback that does nothing.",),
     )
     yield Contest(
         group=GROUP,
@@ -133,7 +133,7 @@ def step(options: Options) -> Iterator[Contest]:
         rounds=in_lightning,
         missing=missing_there,
         targets=(Target(most=5),),
-        notes=("All hooks of a step together; the loggers of Lightning with `log_every_n_steps=1`.",),
+        notes=("The sum over all hooks of a step; Lightning's loggers have `log_every_n_steps=1`.",),
     )
     yield Contest(
         group=GROUP,
@@ -141,12 +141,49 @@ def step(options: Options) -> Iterator[Contest]:
         unit="reads",
         rounds={OURS: reads},
         targets=(Target(most=0),),
-        notes=("Each read would wait for the device. What is pushed is read then, on the thread that takes the step.",),
+        notes=("Each read would wait for the device. Values are read when they are pushed, on the training thread.",),
+    )
+
+
+def transformers_step(options: Options) -> Iterator[Contest]:
+    """Measure each step and each log of Transformers' Trainer."""
+    steps = options.size(1000, 200)
+    with gateway() as healthy, Worker() as worker:
+
+        def fit(name: str, hook: str) -> float:
+            return float(
+                worker.call("transformers_fit:fit", name=name, address=healthy.address, steps=steps, hook=hook)
+            )
+
+        of_step, missing = take_turns({OURS: lambda: fit("gangplank", "step") - fit(EMPTY, "step")}, options.rounds)
+        of_log, missing_there = take_turns(
+            {
+                OURS: partial(fit, "gangplank", "log"),
+                "Transformers' `TensorBoardCallback`": partial(fit, "tensorboard", "log"),
+            },
+            options.rounds,
+        )
+    yield Contest(
+        group=GROUP,
+        what="each step in Transformers",
+        unit="us",
+        rounds=of_step,
+        missing=missing,
+        targets=(Target(most=10),),
+        notes=("The time of the hooks, minus that of the hooks of a callback that does nothing.",),
+    )
+    yield Contest(
+        group=GROUP,
+        what="each log of a step in Transformers",
+        unit="us",
+        rounds=of_log,
+        missing=missing_there,
+        notes=("With `logging_steps=1`; by default, every 500th step is logged.",),
     )
 
 
 def slowdown(options: Options) -> Iterator[Contest]:
-    """How much longer a training takes, with each step exported and the weights counted at each epoch."""
+    """How much longer a training run takes, with each step exported and the weights counted at each epoch."""
     seconds = options.size(120, 10)
     rounds = max(2, options.rounds) * (1 if options.quick else 2)
     how = {"batches": 250, "steps": True, "units": 512}

@@ -1,4 +1,4 @@
-"""What `import gangplank` costs."""
+"""The time of `import gangplank`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def milliseconds(statement: str) -> float:
         "print(time.perf_counter() - start)\n"
         f"print(*[name for name in {FRAMEWORKS} if name in sys.modules])\n"
     )
-    # Compiled, as what is installed is.
+    # With compiled modules, as an installed package has.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)  # noqa: S603  ourselves
     took, frameworks = ran.stdout.split("\n")[:2]
@@ -32,7 +32,7 @@ def milliseconds(statement: str) -> float:
 
 
 def imports(options: Options) -> Iterator[Contest]:
-    """The import, against that of what it needs anyway."""
+    """The import, compared with that of its dependencies."""
     contestants = {name: partial(milliseconds, statement) for name, statement in STATEMENTS.items()}
     take_turns(contestants, 1)  # so that all are in the page cache
     figures, missing = take_turns(contestants, options.size(4, 1) * options.rounds)

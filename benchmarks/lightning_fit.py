@@ -1,4 +1,4 @@
-"""What the workers measure of Lightning: a small module is trained, and the time of its exporter or logger is taken."""
+"""Measures Lightning, in a worker: a small module is trained, and its exporter or logger is timed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from benchmarks.contest import MissingError, check
 from benchmarks.fitting import BATCH, EMPTY, microseconds, samples, timed
 
-# In the order of a step; before the backward pass and the optimizer's step, too.
+# In the order in which a step calls them.
 HOOKS = ("on_train_batch_start", "on_before_backward", "on_before_optimizer_step", "on_train_batch_end")
 
 
 def fit(name: str, address: str, steps: int) -> float:
-    """Return the microseconds that a contestant takes in each step."""
+    """Return the microseconds per step of a contestant."""
     try:
         lightning = importlib.import_module("lightning.pytorch")
     except ImportError:
@@ -54,7 +54,7 @@ def fit(name: str, address: str, steps: int) -> float:
 
 
 def _module(lightning: Any, torch: Any) -> Any:
-    class Classifier(lightning.LightningModule):  # type: ignore[misc]  # not known before it is imported
+    class Classifier(lightning.LightningModule):  # type: ignore[misc]  # its type is unknown
         def __init__(self) -> None:
             super().__init__()
             self.net = torch.nn.Sequential(torch.nn.Linear(64, 16), torch.nn.ReLU(), torch.nn.Linear(16, 10))

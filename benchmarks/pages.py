@@ -1,12 +1,15 @@
-"""Pages of per-tensor histograms: rendered, pushed, and what that does to the thread that trains."""
+"""Pages of per-tensor histograms: pushed, scraped and written, and for how long that blocks the training thread."""
 
 from __future__ import annotations
 
 import gc
+import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,17 +18,20 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.contest import OURS, Contest, Options, Target, check, take_turns
 from benchmarks.hooks import gateway
-from gangplank.core.buckets import HISTOGRAM_WEIGHT_BUCKETS_AUTO
-from gangplank.core.histogram import WeightCounts, count_weights
-from gangplank.core.page import Page
+from gangplank.core.page.page import Page
 from gangplank.core.sinks.pushgateway import Pushgateway
-from gangplank.core.snapshot import Group
+from gangplank.core.sinks.scrape import Scrape
+from gangplank.core.sinks.textfile import Textfile
+from gangplank.core.types import Group, Snapshot
+from gangplank.core.weights.buckets import HISTOGRAM_WEIGHT_BUCKETS_AUTO
+from gangplank.core.weights.histogram import WeightCounts, count_weights
 
 GROUP = "Pages of per-tensor histograms"
 # 30 edges are 31 buckets.
 EDGES = tuple(edge for edge in HISTOGRAM_WEIGHT_BUCKETS_AUTO if edge)
 FAMILY = "gangplank_train_model_weights"
 CLIENT, CLIENT_PUSH = "`generate_latest`", "`push_to_gateway`"
+CLIENT_SCRAPE, CLIENT_FILE = "`start_http_server`", "`write_to_textfile`"
 NOTHING = "nothing else going on"
 
 
@@ -36,17 +42,17 @@ def tensors(count: int) -> dict[str, Any]:
 
 
 def page_of(weights: dict[str, Any]) -> Page:
-    """Return our page of these weights."""
+    """Return gangplank's page with these weights."""
     counted = {name: count_weights([array], EDGES) for name, array in weights.items()}
     return page_with(counted, job="bench")
 
 
 def page_with(counted: dict[str, WeightCounts] | None, job: str, **values: Any) -> Page:
-    """Return a page of ours."""
+    """Return a page of gangplank."""
     group = Group((("job", job), ("phase", "train")))
     return Page(
         group=group, phase="train", labels={"run": "one"}, info={}, started=0, last_update=0, heartbeat=0,
-        weights=counted, **values,
+        newest=Snapshot(weights=counted), failures={"http://127.0.0.1:9091": {}}, **values,
     )  # fmt: skip
 
 
@@ -62,7 +68,7 @@ def registry_of(weights: dict[str, Any]) -> prometheus_client.CollectorRegistry:
 
 
 def samples(text: str, job: str | None = None) -> dict[tuple[str, ...], float]:
-    """Return the buckets and counts of the histograms (of a job); prometheus_client leaves out sums below zero."""
+    """Return the buckets and counts of the histograms (of a job); prometheus_client omits negative sums."""
     return {
         (sample.name, sample.labels["tensor"], str(float(sample.labels.get("le", "nan")))): sample.value
         for family in text_string_to_metric_families(text)
@@ -80,7 +86,7 @@ def milliseconds(work: Callable[[], object], times: int) -> float:
 
 
 def longest_stall(work: Callable[[], object]) -> float:
-    """Return the longest time, in milliseconds, that a thread which trains stood still while another did some work."""
+    """Return the longest pause of this thread, in milliseconds, while another one does some work."""
     done = threading.Event()
 
     def be_busy() -> None:
@@ -99,9 +105,11 @@ def longest_stall(work: Callable[[], object]) -> float:
 
 
 def pages(options: Options) -> Iterator[Contest]:
-    """Our page against prometheus_client's, of a hundred tensors and of a thousand."""
+    """Our page against prometheus_client's: of a hundred tensors and of a thousand; scraped and written, of 200."""
     for count in (100, options.size(1000, 200)):
         yield from _pages(options, count)
+    yield from _scraped(options, 200)
+    yield from _written(options, 200)
 
 
 def _pages(options: Options, count: int) -> Iterator[Contest]:
@@ -111,7 +119,7 @@ def _pages(options: Options, count: int) -> Iterator[Contest]:
     check(ours == theirs, f"{count} tensors: the samples differ")
     del theirs
     gc.collect()
-    gc.freeze()  # one contestant's objects are not for the garbage collections of the other
+    gc.freeze()  # so that no contestant pays for collecting the objects of another
     times = max(1, options.size(2000, 400) // count)
     what = f"{count:,} tensors, 31 buckets each"
     with gateway() as server:
@@ -151,13 +159,78 @@ def _pages(options: Options, count: int) -> Iterator[Contest]:
         unit="ms",
         rounds=pushed,
         targets=(Target(times=3, than=CLIENT_PUSH),),
-        notes=("The samples are identical, on the gateway too.",),
+        notes=("The samples are identical, also on the gateway.",),
     )
-    yield Contest(
+    yield _stalls(
+        what, stalls, "The longest gap between two iterations of a loop in Python, while five pages are pushed."
+    )
+
+
+def _scraped(options: Options, count: int) -> Iterator[Contest]:
+    weights = tensors(count)
+    page, registry = page_of(weights), registry_of(weights)
+    sink = Scrape("scrape://127.0.0.1:0")
+    sink.send(page, 30.0)
+    server, _ = prometheus_client.start_http_server(0, "127.0.0.1", registry)
+    try:
+        scrape = partial(_get, f"http{str(sink).removeprefix('scrape')}")
+        scrape_theirs = partial(_get, f"http://127.0.0.1:{server.server_port}")
+        check(samples(scrape()) == samples(scrape_theirs()), f"{count} tensors: the scraped samples differ")
+        yield from _shown(
+            options, f"{count:,} tensors, 31 buckets each: scraped", scrape, {CLIENT_SCRAPE: scrape_theirs}
+        )
+    finally:
+        server.shutdown()
+        server.server_close()
+        sink.close()
+
+
+def _written(options: Options, count: int) -> Iterator[Contest]:
+    weights = tensors(count)
+    page, registry = page_of(weights), registry_of(weights)
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs = Path(folder, "ours.prom"), Path(folder, "theirs.prom")
+        sink = Textfile(f"file://{ours}")
+
+        def write() -> None:
+            sink.send(page, 30.0)
+
+        def write_theirs() -> None:
+            prometheus_client.write_to_textfile(str(theirs), registry)
+
+        write()
+        write_theirs()
+        check(samples(ours.read_text()) == samples(theirs.read_text()), f"{count} tensors: the written samples differ")
+        yield from _shown(options, f"{count:,} tensors, 31 buckets each: written", write, {CLIENT_FILE: write_theirs})
+
+
+def _shown(
+    options: Options, what: str, ours: Callable[[], object], theirs: dict[str, Callable[[], object]]
+) -> Iterator[Contest]:
+    """Yield how long it takes to show a page, and for how long that blocks the training thread."""
+    each = {OURS: ours, **theirs}
+    times = options.size(10, 3)
+    taken, _ = take_turns({name: partial(milliseconds, work, times) for name, work in each.items()}, options.rounds)
+    stalls, _ = take_turns({name: partial(longest_stall, work) for name, work in each.items()}, options.rounds)
+    (client,) = theirs
+    yield Contest(group=GROUP, what=what, unit="ms", rounds=taken, targets=(Target(times=3, than=client),))
+    yield _stalls(what, stalls)
+
+
+def _stalls(what: str, rounds: dict[str, list[float]], *notes: str) -> Contest:
+    """Return for how long the training thread stands still meanwhile."""
+    return Contest(
         group=GROUP,
         what=f"{what}: longest stall of the training thread meanwhile",
         unit="ms",
-        rounds=stalls,
+        rounds=rounds,
         targets=(Target(most=5),),
-        notes=("A loop in Python notes the longest gap between two of its turns while five pages are pushed.",),
+        notes=notes,
     )
+
+
+def _get(url: str) -> str:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=30) as answer:
+        text: str = answer.read().decode()
+    return text

@@ -1,4 +1,4 @@
-"""The peers that need an environment of their own: the gangplank that was published before this one."""
+"""A peer that needs an environment of its own: the gangplank that was published before this one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PUBLISHED = "0.5.0"
 
 
 def published() -> Path:
-    """Return the folder that holds the published gangplank and nothing else; install it, the first time.
+    """Return a folder with only the published gangplank in it, which is installed the first time.
 
     Raises:
         MissingError: the registry cannot be reached.
@@ -37,7 +37,7 @@ def published() -> Path:
 
 @contextlib.contextmanager
 def published_worker(*, one_core: bool = False) -> Iterator[Callable[..., Any]]:
-    """Yield what calls a function beside the published gangplank; it raises MissingError where there is none."""
+    """Yield a callable that runs a function with the published gangplank, or raises MissingError if there is none."""
     try:
         folder = published()
     except MissingError as missing:

@@ -1,4 +1,4 @@
-"""A result -> SVG, written by hand: two axes of logarithms, a line for each contestant."""
+"""Plots a result as SVG: two logarithmic axes, and a line for each contestant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.contest import Contest
 from benchmarks.tables import contests_of
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 400, 70, 200, 40, 50
-# Told apart by people who do not see all colours, too (Okabe and Ito).
+# Distinguishable by colour-blind people (Okabe and Ito).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 Points = Mapping[str, Sequence[tuple[float, float]]]
 
@@ -22,8 +22,8 @@ def plots(result: Mapping[str, Any]) -> dict[str, str]:
     growth: dict[str, list[tuple[float, float]]] = {}
     for contest in _of(contests, "Growth", " weights"):
         size = float(contest.what.removesuffix(" weights").replace(",", ""))
-        for who in contest.rounds:
-            growth.setdefault(who, []).append((size, size * contest.spread(who).median / 1e9))
+        for contestant in contest.rounds:
+            growth.setdefault(contestant, []).append((size, size * contest.spread(contestant).median / 1e9))
     capacity: dict[str, list[tuple[float, float]]] = {}
     for contest in _of(contests, "A shared gateway", " series"):
         jobs, _, kind = contest.what.partition(" jobs of ")
@@ -95,4 +95,4 @@ def _scale(logarithms: Sequence[float], begin: float, end: float) -> Any:
 
 
 def _power(power: int) -> str:
-    return f"{10**power:,}" if 0 <= power < 4 else f"{10.0**power:g}"  # noqa: PLR2004  longer ones with an exponent
+    return f"{10**power:,}" if 0 <= power < 4 else f"{10.0**power:g}"  # noqa: PLR2004  larger ones have an exponent

@@ -1,16 +1,15 @@
-"""A soak: fake training at 50 epochs a second while its gateway is killed, frozen, restarted and slowed at random.
+"""A soak test: simulated training at 50 epochs a second while its gateway is killed, stopped, restarted and slowed.
 
-Three processes: this one trains and records; another one torments the gateway (benchmarks/chaos.py); a third one, the
-control, runs the same training without gangplank, so that what the machine does to any loop can be told from what
-gangplank does to this one.
+There are three processes: this one trains and records; another one injects the faults, at random
+(benchmarks/chaos.py); a third one, the control, runs the same training without gangplank, to show the delays that the
+machine causes in any loop.
 
 The exit code is 0 only if all of this holds:
 
 - the gateway has the last loss, the last epoch and the state `finished` once `finish` has returned;
 - memory and threads are flat from the end of the warm-up on;
-- `record` took less than 5 ms in 99 of 100 calls and never more than 50 ms. Its weights are small: counting them is
-  in that time. Where the control's own slowest call took more than 50 ms, the machine stalls whoever runs, and the
-  bound is 50 ms over the control's slowest; the summary then says so.
+- `record` took less than 5 ms in 99 of 100 calls and never more than 50 ms, counting the (small) weights included. If
+  the slowest call of the control took more than 50 ms, the bound is 50 ms over that, and the summary says so.
 """
 
 from __future__ import annotations
@@ -39,11 +38,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import chaos, figures
-from reading import samples
-from servers import free_port, get
+from support.reading import samples
+from support.servers import free_port, get
 
 EPOCHS_A_SECOND = 50
 P99_MS, MOST_MS = 5.0, 50.0
+# Seconds without faults at the end: longer than the deadline of a push, so that no push is left that began in a fault.
+PEACE = 8.0
 # Resident memory may differ by as much between two moments of a process that leaks nothing.
 MOST_GROWTH_MIB = 2.0
 JOB = "soak"
@@ -54,14 +55,14 @@ Record = Callable[[dict[str, float], int, Weights], object]
 
 @dataclass
 class Training:
-    """What a training saw of itself.
+    """The measurements of one training run.
 
     Attributes:
         hooks: seconds that each `record` took.
         memory: resident MiB, once a second.
-        threads: of the process, whoever started them, once a second.
-        loss: the newest one.
-        seconds: that it took in all.
+        threads: all threads of the process, once a second.
+        loss: the last one.
+        seconds: the duration of the training.
     """
 
     hooks: array[float]
@@ -72,8 +73,8 @@ class Training:
 
 
 def train(record: Record, epochs: int) -> Training:
-    """Train for so many epochs, 50 a second, and time `record`."""
-    seen = Training(hooks=array("d", bytes(8 * epochs)))  # all of it now: memory is what is measured
+    """Train for this many epochs, 50 a second, and time `record`."""
+    seen = Training(hooks=array("d", bytes(8 * epochs)))  # allocated now, since memory is measured
     generator = np.random.default_rng(0)
     weights = [generator.normal(size=(32, 32)).astype(np.float32) for _ in range(4)]
     begin = time.monotonic()
@@ -97,10 +98,10 @@ def train(record: Record, epochs: int) -> Training:
 
 
 def control(owner: Connection, epochs: int) -> None:
-    """Train without gangplank, in a process of its own, and send how long the stand-in for `record` took."""
+    """Train without gangplank, in a separate process, and send how long the stand-in for `record` took."""
 
     def stand_in(metrics: dict[str, float], epoch: int, weights: Weights) -> None:
-        # About as much Python as `record` is, and the same arrays read.
+        # About as much Python code as `record` runs, and the same arrays are read.
         for _ in range(25):
             dict(sorted((name, value + epoch) for name, value in metrics.items()))
         for layer in weights:
@@ -111,24 +112,25 @@ def control(owner: Connection, epochs: int) -> None:
 
 
 def soak(seconds: float, seed: int) -> dict[str, Any]:
-    """Train beside the chaos and the control; return what was seen, and under `faults` what should not have been."""
+    """Train at the same time as the chaos and the control; return the measurements, and the violations as `faults`."""
     epochs = round(seconds * EPOCHS_A_SECOND)
     port = free_port()
-    spawn = multiprocessing.get_context("spawn")  # a fork would share our memory, which is measured
+    spawn = multiprocessing.get_context("spawn")  # a fork would share the memory, which is measured
     chaos_end, for_chaos = spawn.Pipe()
     control_end, for_control = spawn.Pipe()
     with tempfile.TemporaryDirectory() as folder:
-        tormentor = spawn.Process(target=chaos.torment, args=(for_chaos, folder, port, seconds, seed))
+        tormentor = spawn.Process(target=chaos.torment, args=(for_chaos, folder, port, seed))
         controller = spawn.Process(target=control, args=(for_control, epochs), daemon=True)
         tormentor.start()
         controller.start()
         for_chaos.close()
         for_control.close()
         try:
-            chaos_end.recv()  # the gateway is ready, and the chaos begins
+            chaos_end.recv()  # the gateway is ready
+            chaos_end.send(seconds - PEACE)
             control_end.send("go")
 
-            run = gangplank.Run(
+            run = gangplank.run(
                 f"127.0.0.1:{port}", JOB, histogram_buckets=gangplank.HISTOGRAM_WEIGHT_BUCKETS_1_0, run="soak"
             )
             run.start(epochs=epochs)
@@ -139,7 +141,6 @@ def soak(seconds: float, seed: int) -> dict[str, Any]:
 
             page = get(f"http://127.0.0.1:{port}/metrics")
             control_hooks = control_end.recv()
-            chaos_end.send("end")
             done = chaos_end.recv()
         finally:
             chaos_end.close()
@@ -169,7 +170,7 @@ def soak(seconds: float, seed: int) -> dict[str, Any]:
 
 
 def wrong_on(page: str, loss: float, epochs: int) -> list[str]:
-    """Return what the gateway does not have as it should."""
+    """Return the wrong values on the gateway."""
     expected = [
         ("gangplank_train_loss", {}, loss),
         ("gangplank_run_epoch", {}, epochs),
@@ -180,12 +181,12 @@ def wrong_on(page: str, loss: float, epochs: int) -> list[str]:
     for name, labels, value in expected:
         held = [sample.value for sample in samples(page, name, job=JOB, phase="train", **labels)]
         if held != [value]:
-            faults.append(f"the gateway holds {held} as {name}{labels or ''}, and should hold {value}")
+            faults.append(f"the gateway has {held} as {name}{labels or ''} instead of {value}")
     return faults
 
 
 def slow_hooks(hook: dict[str, float], alone: dict[str, float]) -> list[str]:
-    """Return in what the hooks were too slow."""
+    """Return the violated bounds of the hooks."""
     faults = []
     if hook["p99_ms"] >= P99_MS:
         faults.append(f"one hook in a hundred took {hook['p99_ms']:.1f} ms or more")
@@ -195,12 +196,12 @@ def slow_hooks(hook: dict[str, float], alone: dict[str, float]) -> list[str]:
 
 
 def most_ms(alone: dict[str, float]) -> float:
-    """Return how long a hook may take at most, on a machine that stalls the control for so long."""
+    """Return the bound for a hook, on a machine that delays the control this long."""
     return MOST_MS + (alone["max_ms"] if alone["max_ms"] > MOST_MS else 0.0)
 
 
 def flatness(trained: Training) -> dict[str, Any]:
-    """Return memory and threads at the end of the warm-up, a fifth of the time, and at the end of all."""
+    """Return memory and threads after the warm-up, which is a fifth of the time, and at the end."""
     moment = max(1, len(trained.memory) // 10)
     warm = len(trained.memory) // 5
     return {
@@ -215,7 +216,7 @@ def flatness(trained: Training) -> dict[str, Any]:
 
 
 def not_flat(result: dict[str, Any]) -> list[str]:
-    """Return what grew."""
+    """Return the growth of memory and threads that is too large."""
     faults = []
     before, after = result["memory_mib"]
     if after - before > MOST_GROWTH_MIB:
@@ -229,12 +230,12 @@ def not_flat(result: dict[str, Any]) -> list[str]:
 
 
 def idle_chaos(result: dict[str, Any]) -> list[str]:
-    """Return why the soak proves nothing."""
+    """Return why the soak test proves nothing, if there was no fault."""
     return [] if result["chaos"] and result["failed_pushes"] else ["the gateway was never out of reach"]
 
 
 def summary(result: dict[str, Any]) -> str:
-    """Return the result for people, as Markdown."""
+    """Return a summary of the result, as Markdown."""
     chaos_done = ", ".join(f"{action} {count}" for action, count in sorted(result["chaos"].items()))
     rows = [
         f"| {name} | {row['median_ms']:.2f} ms | {row['p99_ms']:.2f} ms | {row['max_ms']:.1f} ms |"
@@ -248,30 +249,30 @@ def summary(result: dict[str, Any]) -> str:
         "|---|--:|--:|--:|",
         *rows,
         "",
-        f"- What was done to the gateway: {chaos_done}. {result['failed_pushes']:,.0f} pushes failed.",
+        f"- Faults of the gateway: {chaos_done}. {result['failed_pushes']:,.0f} pushes failed.",
         f"- Memory: {memory[0]:.1f} MiB after the warm-up, {memory[1]:.1f} MiB at the end.",
         f"- Threads of the process: {threads[0]} after the warm-up, at most {threads[1]} after it.",
         f"- `finish` took {result['finish_ms']:.0f} ms.",
     ]
     if result["control"]["max_ms"] > MOST_MS:
         lines.append(
-            f"- This machine held up the control, too, for more than {MOST_MS:.0f} ms: the bound for a hook was "
+            f"- The machine delayed the control by more than {MOST_MS:.0f} ms, too: the bound for a hook was "
             f"{most_ms(result['control']):.0f} ms."
         )
-    verdict = [f"- **Wrong**: {fault}." for fault in result["faults"]] or ["- All that is promised held."]
+    verdict = [f"- **Wrong**: {fault}." for fault in result["faults"]] or ["- All bounds were kept."]
     return "\n".join([*lines, *verdict])
 
 
 def main() -> int:
-    """Run the soak, and say how it went."""
-    parser = argparse.ArgumentParser(description="Train beside a gateway that is killed, frozen and slowed at random.")
-    parser.add_argument("--seconds", type=float, default=600.0, help="how long (default: %(default)s; at least 20)")
-    parser.add_argument("--seed", type=int, default=1, help="of the chaos (default: %(default)s)")
+    """Run the soak test, and print its result."""
+    parser = argparse.ArgumentParser(description="Train while the gateway is killed, stopped and slowed at random.")
+    parser.add_argument("--seconds", type=float, default=600.0, help="duration (default: %(default)s; at least 20)")
+    parser.add_argument("--seed", type=int, default=1, help="of the random faults (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="write the result to this file")
     parser.add_argument("--write", action="store_true", help="write the summary into docs/never-hurt.md")
     options = parser.parse_args()
-    if options.seconds < 20:  # noqa: PLR2004  what the chaos leaves in peace, and as much again
-        parser.error("--seconds: at least 20")
+    if options.seconds < 20:  # noqa: PLR2004  of which the last 8 have no faults
+        parser.error("--seconds: give at least 20")
     result = soak(options.seconds, options.seed)
     print(summary(result))
     figures.write_json(options.json, result)

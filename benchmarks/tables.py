@@ -1,4 +1,4 @@
-"""A result -> Markdown: for docs/performance.md, and a few lines of it for the README."""
+"""A result as Markdown: for docs/performance.md, and a short table for the README."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 
 from benchmarks.contest import OURS, Contest, Spread, Target
 
-# Of these the README has the target lines.
+# The rows of the short table in the README: how each begins, and its title there.
 HEADLINES = (
     ("13 edges, float32, normal", "counting a weight (13 edges, sum, non-finite)"),
     ("end of an epoch", "hook at the end of an epoch, 20 metrics"),
     ("each step in Keras", "hook of a step in Keras, with step-level export"),
     ("each step in Lightning", "hook of a step in Lightning, with step-level export"),
+    ("each step in Transformers", "hooks of a step in Transformers"),
     ("inside our hooks", "of a training with each step and the weights exported, inside the hooks"),
     ("1,000 tensors, 31 buckets each: rendered and pushed", "page of 1,000 histograms, rendered and pushed"),
     ("extra peak memory", "extra memory to count a model of 1 GB"),
@@ -27,10 +28,10 @@ def contests_of(result: Mapping[str, Any]) -> list[Contest]:
 
 
 def machine(result: Mapping[str, Any]) -> str:
-    """Return the sentence that says what a result was measured on."""
+    """Return the line about the hardware, the versions and the date of a result."""
     on, versions = result["machine"], result["versions"]
     libraries = ", ".join(f"{name} {version}" for name, version in versions.items())
-    quick = " A quick run, with small sizes: only for a look." if result["quick"] else ""
+    quick = " A quick run, with small sizes: only a first impression." if result["quick"] else ""
     return (
         f"{on['cpu']}, {on['cores']} cores, {on['memory_gb']} GB; {on['system']}, Python {on['python']}; {libraries}. "
         f"{result['rounds']} rounds in turns, on {result['date']}.{quick}"
@@ -49,7 +50,10 @@ def _group(contests: list[Contest]) -> Iterable[str]:
     if all(contest.unit == "" for contest in contests):
         yield _capacity(contests)
     else:
-        lines = ["| what | who | median (lowest to highest) | times ours | target | |", "|---|---|--:|--:|--:|---|"]
+        lines = [
+            "| what | contestant | median (lowest to highest) | times ours | target | |",
+            "|---|---|--:|--:|--:|---|",
+        ]
         for contest in contests:
             lines += _rows(contest)
         yield "\n".join(lines)
@@ -60,22 +64,24 @@ def _group(contests: list[Contest]) -> Iterable[str]:
 
 def _rows(contest: Contest) -> Iterable[str]:
     what, reference = contest.what, next(iter(contest.rounds), None)
-    for who in contest.rounds:
-        figures = _spread(contest.spread(who), contest.unit)
+    for contestant in contest.rounds:
+        figures = _spread(contest.spread(contestant), contest.unit)
         ratio = (
             ""
-            if who == reference or reference is None or not contest.compared
-            else times(contest.ratio(who, reference))
+            if contestant == reference or reference is None or not contest.compared
+            else times(contest.ratio(contestant, reference))
         )
         targets = [
-            target for target in contest.targets if (target.than or target.of) == who and target.of in contest.rounds
+            target
+            for target in contest.targets
+            if (target.than or target.of) == contestant and target.of in contest.rounds
         ]
         said = "; ".join(aim(target, contest.unit) for target in targets)
         met = "; ".join(verdict(contest, target) for target in targets)
-        yield f"| {what} | {who} | {figures} | {ratio} | {said} | {met} |"
+        yield f"| {what} | {contestant} | {figures} | {ratio} | {said} | {met} |"
         what = ""
-    for who, why in contest.missing.items():
-        yield f"| {what} | {who} | not measured: {why} | | | |"
+    for contestant, why in contest.missing.items():
+        yield f"| {what} | {contestant} | not measured: {why} | | | |"
         what = ""
 
 
@@ -92,7 +98,7 @@ def _capacity(contests: list[Contest]) -> str:
 
 
 def aim(target: Target, unit: str) -> str:
-    """Return a target in words."""
+    """Return a target as text."""
     if target.times is not None:
         return f"at least {target.times:g} times ours"
     if target.than is not None:
@@ -116,7 +122,7 @@ def headlines(result: Mapping[str, Any]) -> str:
         for contest in contests_of(result):
             if contest.what.startswith(begins) and contest.rounds:
                 ours, *others = contest.rounds
-                beside = [f"{who} {_figure(contest, who)}" for who in others if not who.startswith(f"{OURS},")]
+                beside = [f"{peer} {_figure(contest, peer)}" for peer in others if not peer.startswith(f"{OURS},")]
                 lines.append(f"| {title} | {_figure(contest, ours)} | {', '.join(beside)} |")
     return "\n".join(
         [
@@ -127,8 +133,8 @@ def headlines(result: Mapping[str, Any]) -> str:
     )
 
 
-def _figure(contest: Contest, who: str) -> str:
-    return f"{number(contest.spread(who).median)} {contest.unit.split(' ')[0]}"
+def _figure(contest: Contest, contestant: str) -> str:
+    return f"{number(contest.spread(contestant).median)} {contest.unit.split(' ')[0]}"
 
 
 def _spread(spread: Spread, unit: str) -> str:
@@ -142,10 +148,10 @@ def times(ratio: Spread) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number with three digits that count, and no exponent."""
+    """Return a number with three significant digits and no exponent."""
     if value == 0:
         return "0"
-    if abs(value) >= 100:  # noqa: PLR2004  no digits behind the point
+    if abs(value) >= 100:  # noqa: PLR2004  no decimals
         return f"{value:,.0f}"
     text = f"{value:.3g}"
     return text if "e" not in text else f"{value:.6f}"

@@ -1,4 +1,4 @@
-"""What the workers measure of weight histograms: each contestant's cost, with its counts checked."""
+"""Measures weight histograms, in a worker: the time of each contestant, whose counts are checked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EDGES_21 = tuple(edge / 10 for edge in range(-10, 11))
 
 @functools.lru_cache(maxsize=1)
 def weights(size: int, dtype: str = "float32", kind: str = "normal") -> npt.NDArray[Any]:
-    """Return weights, the same at each call; a tenth of a percent are zeros and edges, to tell `<` from `<=`."""
+    """Return weights, the same at each call; one in a thousand is zero or an edge, so that `<` and `<=` differ."""
     random = np.random.default_rng(1)
     part = min(size, 4_000_000)
     some = random.normal(0, 0.05, part) if kind == "normal" else random.uniform(-0.05, 0.05, part)
@@ -34,7 +34,7 @@ def weights(size: int, dtype: str = "float32", kind: str = "normal") -> npt.NDAr
 
 
 def counted_by_sorting(array: npt.NDArray[Any], edges: Sequence[float]) -> list[int]:
-    """Return how many weights are at or below each edge, another way than ours."""
+    """Return how many weights are at or below each edge, computed by sorting."""
     values, repeats = np.unique(array.astype(np.float64), return_counts=True)
     before = np.concatenate([[0], np.cumsum(repeats)])
     return [int(before[place]) for place in np.searchsorted(values, edges, side="right")]
@@ -42,7 +42,7 @@ def counted_by_sorting(array: npt.NDArray[Any], edges: Sequence[float]) -> list[
 
 @functools.lru_cache(maxsize=8)
 def expected(size: int, edges: tuple[float, ...], dtype: str = "float32", kind: str = "normal") -> list[int]:
-    """Return the right counts; weights repeat after the first part."""
+    """Return the right counts; the weights repeat after the first 4 million."""
     part = weights(min(size, 4_000_000), dtype, kind)
     times, rest = divmod(size, part.size)
     whole, more = counted_by_sorting(part, edges), counted_by_sorting(part[:rest], edges)
@@ -50,8 +50,8 @@ def expected(size: int, edges: tuple[float, ...], dtype: str = "float32", kind: 
 
 
 def per_weight(work: Callable[[], Any], size: int, least: float = 0.2) -> tuple[float, Any]:
-    """Return the nanoseconds per weight of some work, done again until it took long enough, and its result."""
-    work()  # to be warm
+    """Return the nanoseconds per weight of some work, repeated for `least` seconds, and its result."""
+    work()  # warm-up
     times, start = 0, time.perf_counter()
     while True:
         result = work()
@@ -62,7 +62,7 @@ def per_weight(work: Callable[[], Any], size: int, least: float = 0.2) -> tuple[
 
 
 def _rounded_edges(array: npt.NDArray[Any]) -> list[int]:
-    """Return the counts as a loop over float32 weights has them: NumPy rounds the edge to float32, up or down."""
+    """Return the counts of a loop over float32 weights, for which NumPy rounds the edge to float32, up or down."""
     return [int(np.count_nonzero(array <= edge)) for edge in EDGES_13]
 
 
@@ -70,8 +70,8 @@ def _rounded_edges(array: npt.NDArray[Any]) -> list[int]:
 
 
 def ours(size: int, edges: list[float], dtype: str = "float32", kind: str = "normal") -> float:
-    """Return what counting costs us: counts, sum and non-finite weights."""
-    histogram = importlib.import_module("gangplank.core.histogram")
+    """Return our time per weight: counts, sum and non-finite weights."""
+    histogram = importlib.import_module("gangplank.core.weights.histogram")
     right = expected(size, tuple(edges), dtype, kind)
     array = weights(size, dtype, kind)
     cost, counted = per_weight(lambda: histogram.count_weights([array], edges), size)
@@ -83,8 +83,8 @@ def ours(size: int, edges: list[float], dtype: str = "float32", kind: str = "nor
 
 
 def counts_alone(size: int) -> float:
-    """Return what counting costs us without the sum, and with it without the look for non-finite weights."""
-    histogram = importlib.import_module("gangplank.core.histogram")
+    """Return our time per weight without the sum, and so without the check for non-finite weights."""
+    histogram = importlib.import_module("gangplank.core.weights.histogram")
     right, array = expected(size, EDGES_13), weights(size)
     with mock.patch.object(histogram._Tally, "_sum", return_value=0.0):  # noqa: SLF001
         cost, counted = per_weight(lambda: histogram.count_weights([array], EDGES_13), size)
@@ -93,12 +93,12 @@ def counts_alone(size: int) -> float:
 
 
 def read(size: int) -> float:
-    """Return what reading the memory once costs."""
+    """Return the time per weight of reading the memory once."""
     return per_weight(weights(size).sum, size)[0]
 
 
 def observe(size: int) -> float:
-    """Return what prometheus_client's own histogram costs, weight by weight."""
+    """Return the time per weight of prometheus_client's own histogram."""
     client = importlib.import_module("prometheus_client")
     array = weights(size)
     histogram = client.Histogram("weights", "Weights.", buckets=EDGES_13, registry=None)
@@ -112,7 +112,7 @@ def observe(size: int) -> float:
 
 
 def tensorboard(size: int) -> float:
-    """Return what TensorBoard's histogram costs, that of Keras' callback, without the writing."""
+    """Return the time per weight of TensorBoard's histogram, as in Keras' callback, without the writing."""
     try:
         summary = importlib.import_module("tensorboard.plugins.histogram.summary_v2")
         tensorflow = importlib.import_module("tensorflow")
@@ -125,16 +125,16 @@ def tensorboard(size: int) -> float:
 
 
 def numpy_histogram(size: int) -> float:
-    """Return what `np.histogram` costs, which puts weights that are an edge into the other bucket."""
+    """Return the time per weight of `np.histogram`, which counts a weight on an edge in the other bucket."""
     array = weights(size)
     edges = [-np.inf, *EDGES_13, np.inf]
     return per_weight(lambda: np.histogram(array, edges), size)[0]
 
 
 def published_loop(size: int) -> float:
-    """Return what the histogram of the published gangplank costs, of a model that holds these weights."""
+    """Return the time per weight of the published gangplank's histogram, for a model with these weights."""
     keras, gangplank = importlib.import_module("keras"), importlib.import_module("gangplank")
-    check(not hasattr(gangplank, "Run"), "that is not the published gangplank")
+    check(not hasattr(gangplank, "Run"), "the wrong version of gangplank is imported")
     model = keras.Sequential([keras.layers.Input((size // 10,)), keras.layers.Dense(10, use_bias=False)])
     array = weights(size // 10 * 10)
     model.layers[0].set_weights([array.reshape(-1, 10)])
@@ -149,8 +149,8 @@ def published_loop(size: int) -> float:
 
 
 def tiny(tensors: int) -> float:
-    """Return the seconds that many tensors of 100 weights take."""
-    histogram = importlib.import_module("gangplank.core.histogram")
+    """Return how many seconds it takes to count many tensors of 100 weights."""
+    histogram = importlib.import_module("gangplank.core.weights.histogram")
     array = weights(tensors * 100)
     parts = [part.copy() for part in array.reshape(tensors, 100)]
     start = time.perf_counter()
@@ -162,8 +162,8 @@ def tiny(tensors: int) -> float:
 
 def memory(megabytes: int, kind: str) -> float:
     """Return by how many megabytes counting a model raises the peak of this process's memory."""
-    arrays = importlib.import_module("gangplank.core.arrays")
-    histogram = importlib.import_module("gangplank.core.histogram")
+    arrays = importlib.import_module("gangplank.core.weights.arrays")
+    histogram = importlib.import_module("gangplank.core.weights.histogram")
     model = list(_matrices(megabytes))
     right = np.sum([counted_by_sorting(one, EDGES_13) for one in model], axis=0).tolist()
     if kind == "torch module":
@@ -191,7 +191,7 @@ def _matrices(megabytes: int) -> Iterator[npt.NDArray[np.float32]]:
 
 
 def _forget_peak() -> float:
-    """Have the peak begin anew, and return what memory is used now, in megabytes."""
+    """Reset the peak, and return the memory that is used now, in megabytes."""
     Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS")
 

@@ -1,4 +1,4 @@
-"""Weight histograms: what a weight costs, by edges, dtype and size, and the memory that counting takes."""
+"""Weight histograms: the time per weight, by edges, dtype and size, and the memory that counting takes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ ALONE = "gangplank, the counts alone"
 LOOP, TENSORBOARD = "`Histogram.observe` loop", "TensorBoard's histogram"
 READ, NUMPY, OLD = "`w.sum()`: one read of the memory", "`np.histogram`", f"gangplank {PUBLISHED}"
 ON_EDGES = (
-    "A thousandth of the weights lie on an edge: our counts are checked against sorting in float64. The loops over "
+    "One weight in a thousand lies on an edge. Our counts are checked against sorting in float64. The loops over "
     "float32 scalars compare with edges that NumPy rounds to float32, and are checked against that; `np.histogram` "
-    "puts what lies on an edge above it."
+    "counts a weight on an edge above that edge."
 )
-# How much more memory than the weights take has to be free.
+# The free memory that is needed, in multiples of the size of the weights.
 MARGIN = 3
 
 
 def histogram(options: Options) -> Iterator[Contest]:
-    """The cost of a weight, against the peers."""
+    """The time per weight, compared with the peers."""
     size = options.size(20_000_000, 1_000_000)
     slow = options.size(200_000, 20_000)
     with Worker(one_core=True) as worker, published_worker(one_core=True) as old:
@@ -96,7 +96,7 @@ def tiny(options: Options) -> Iterator[Contest]:
 
 
 def memory(options: Options) -> Iterator[Contest]:
-    """What counting a big model adds to the peak of the process's memory."""
+    """The peak memory that counting a large model adds."""
     megabytes = options.size(1000, 40)
 
     def peak(kind: str) -> float:
@@ -114,12 +114,14 @@ def memory(options: Options) -> Iterator[Contest]:
         missing=missing,
         targets=tuple(Target(of=kind, most=64) for kind in models),
         compared=False,
-        notes=("One process each; the peers that copy the weights, or hold a row of buckets for each, are left out.",),
+        notes=(
+            "Each in its own process. Peers that copy the weights, or keep a row of buckets for each, are left out.",
+        ),
     )
 
 
 def growth(options: Options) -> Iterator[Contest]:
-    """The cost of a weight, from few to very many."""
+    """The time per weight, from few weights to very many."""
     most: dict[str, tuple[str, float]] = {
         OURS: ("ours", 1e9),
         NUMPY: ("numpy_histogram", 1e8),
@@ -142,11 +144,11 @@ def growth(options: Options) -> Iterator[Contest]:
             costs.append(contest.spread(OURS).median)
     yield Contest(
         group=GROWTH,
-        what="from a million weights on: the dearest weight over the cheapest",
+        what="from a million weights on: the highest cost per weight over the lowest",
         unit="times",
         rounds={OURS: [max(costs) / min(costs)]},
         targets=(Target(most=1.5),),
-        notes=("Linear is 1. Below a million the price of a call still shows, which each block of weights has once.",),
+        notes=("1 is linear. Below a million weights, the fixed cost per call is visible.",),
     )
 
 
@@ -157,7 +159,7 @@ def _sized(worker: Worker, function: str, size: int) -> float:
 
 
 def _need(much: float) -> None:
-    """Raise MissingError unless so many bytes of memory are free."""
+    """Raise MissingError unless this many bytes of memory are free."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
     if free < much:

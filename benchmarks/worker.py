@@ -1,6 +1,6 @@
-"""A process of its own that calls functions of the benchmarks when it is asked to.
+"""A separate process that calls functions of the benchmarks on request.
 
-What needs its own environment, its own memory or a single core is measured in one, and several take turns.
+It measures whatever needs a separate environment, separate memory or a single core.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _ERRORS = {error.__name__: error for error in (MissingError, WrongAnswerError)}
 
 
 class Worker:
-    """Starts with the first call, and ends with the block.
+    """A process that starts with the first call, and ends with the `with` block.
 
     Args:
-        path: a folder whose packages come before all others.
-        one_core: whether it has a single core to run on.
-        environment: variables besides.
+        path: a folder that comes first on the import path.
+        one_core: whether it is bound to a single core.
+        environment: additional environment variables.
     """
 
     def __init__(self, *, path: Path | None = None, one_core: bool = False, **environment: str) -> None:
@@ -42,11 +42,11 @@ class Worker:
         self._process: subprocess.Popen[str] | None = None
 
     def call(self, function: str, **arguments: object) -> Any:
-        """Return what a function (`room:name`) returns there, as JSON has it.
+        """Call a function (`module:name`) there, and return its result, which travels as JSON.
 
         Raises:
-            MissingError, WrongAnswerError: the function did.
-            RuntimeError: it raised anything else, with the traceback.
+            MissingError, WrongAnswerError: the function raised it.
+            RuntimeError: the function raised something else; the message is the traceback.
         """
         if self._process is None:
             self._process = subprocess.Popen(  # noqa: S603  ourselves
@@ -81,20 +81,20 @@ class Worker:
 
 
 def serve() -> None:
-    """Answer calls until nobody asks any more."""
+    """Answer calls until standard input is closed."""
     if "--one-core" in sys.argv:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what frameworks print is no answer
+    os.dup2(2, 1)  # what frameworks print must not mix with the answers
     for line in sys.stdin:
         function, arguments = json.loads(line)
-        room, _, name = function.partition(":")
+        module, _, name = function.partition(":")
         answer: list[object]
         try:
-            answer = [getattr(importlib.import_module(f"benchmarks.{room}"), name)(**arguments), None, None]
+            answer = [getattr(importlib.import_module(f"benchmarks.{module}"), name)(**arguments), None, None]
         except (MissingError, WrongAnswerError) as error:
             answer = [None, type(error).__name__, str(error)]
-        except Exception:  # noqa: BLE001  the one who asked raises it
+        except Exception:  # noqa: BLE001  the caller raises it
             answer = [None, "RuntimeError", traceback.format_exc()]
         print(json.dumps(answer), file=answers, flush=True)
 

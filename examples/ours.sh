@@ -1,14 +1,14 @@
 # shellcheck shell=sh
-# Read by start_prometheus.sh and stop_prometheus.sh: what they started, and how to recognise it.
+# Shared by start_prometheus.sh and stop_prometheus.sh: what they started, and how to recognise it.
 
-# Pid files, logs and Prometheus' data; gone after a stop.
+# Pid files, logs and Prometheus' data; deleted by a stop.
 state=${XDG_STATE_HOME:-$HOME/.local/state}/gangplank/examples
-# On our containers, so that no other container of the same name is ever touched; also the name of their network.
+# The label of our containers, so that no other container of the same name is touched; also the name of their network.
 # shellcheck disable=SC2034  # used by the scripts that read this one
 label=gangplank-example
 
-# running NAME: does the process that was started as NAME still run? Leaves its number in $pid. Another process that has
-# been given this number since does not count: ours shows its address on its command line.
+# running NAME: is the process that was started as NAME still running? Sets $pid to its process ID. Another process that
+# has received this ID since does not count: ours has its address on its command line.
 running() {
     [ -s "$state/$1.pid" ] || return 1
     read -r pid address <"$state/$1.pid"

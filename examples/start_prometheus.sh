@@ -1,7 +1,7 @@
 #!/bin/sh
 # Starts Prometheus on 127.0.0.1:9090, scraping a Pushgateway on 127.0.0.1:9091: as the containers `prometheus` and
-# `pgw` where a Docker engine answers, else with the programs on PATH. PROMETHEUS_PORT and PUSHGATEWAY_PORT choose other
-# ports. stop_prometheus.sh ends both.
+# `pgw` if a Docker engine answers, otherwise with the programs on PATH. PROMETHEUS_PORT and PUSHGATEWAY_PORT set other
+# ports. stop_prometheus.sh stops both.
 set -eu
 here=$(dirname "$0")
 # shellcheck source-path=SCRIPTDIR
@@ -15,10 +15,10 @@ fail() {
     exit 1
 }
 
-# ask PORT PATH: curl, past its settings file and any proxy.
+# ask PORT PATH: curl, without its settings file and without a proxy.
 ask() { curl -q --fail --silent --noproxy '*' --max-time 2 --output /dev/null "http://127.0.0.1:$1$2"; }
 ready() { ask "$prometheus_port" /-/ready && ask "$gateway_port" /-/ready; }
-# 7 is curl's "could not connect": whatever else comes back, somebody listens.
+# 7 is curl's "could not connect": with any other status, something listens on the port.
 taken() {
     status=0
     ask "$1" / || status=$?
@@ -27,7 +27,7 @@ taken() {
 
 for tool in curl ps; do
     command -v "$tool" >/dev/null ||
-        fail "This script needs curl and ps (on Debian, the packages curl and procps): there is no $tool."
+        fail "This script needs curl and ps (on Debian, the packages curl and procps): $tool is missing."
 done
 
 docker=no
@@ -76,10 +76,10 @@ fi
 
 # --- Start ------------------------------------------------------------------------------------------------------------
 
-# What an earlier start left without a stop: a machine that was switched off, a crash.
+# Clean up after an earlier start that was not stopped: the machine was switched off, or crashed.
 [ ! -d "$state" ] || sh "$here/stop_prometheus.sh" >/dev/null
 
-# From here to the end, whatever goes wrong stops what was started.
+# From here to the end, any failure stops what was started.
 trap 'sh "$here/stop_prometheus.sh" >/dev/null' EXIT
 trap 'exit 130' HUP INT TERM
 mkdir -p "$state"
@@ -96,7 +96,7 @@ launch() {
     shift 3
     nohup "$program" "--web.listen-address=$address" "$@" </dev/null >"$state/$name.log" 2>&1 &
     echo "$! $address" >"$state/$name.pid"
-    # Until the new process shows its own command line, or has ended.
+    # Wait until the new process shows its own command line, or has ended.
     until running "$name" || ! kill -0 $! 2>/dev/null; do sleep 0.01; done
 }
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Stops what start_prometheus.sh started, and nothing else. What they had stored goes with them.
+# Stops what start_prometheus.sh started, and nothing else, and deletes what it has stored.
 set -eu
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/ours.sh"

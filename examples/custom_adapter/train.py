@@ -1,4 +1,4 @@
-"""Tell benign from malignant tumours with LightGBM, and see every boosting round in Prometheus."""
+"""Tell benign from malignant tumours with LightGBM, and export every boosting round to Prometheus."""
 
 import argparse
 
@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--address", default="127.0.0.1:9091", help="the Pushgateway's host:port")
 parser.add_argument("--job", default="tumours", help="the job label in Prometheus")
-parser.add_argument("--rounds", type=int, default=200, help="how many at most: it stops early")
+parser.add_argument("--rounds", type=int, default=200, help="the maximum: it stops early")
 args = parser.parse_args()
 
 x, y = load_breast_cancer(return_X_y=True)  # 569 real patients, in scikit-learn

@@ -1,4 +1,4 @@
-"""Train a small network on handwritten digits in a plain JAX loop, and see every epoch of it in Prometheus."""
+"""Train a small network on handwritten digits in a plain JAX loop, and export every epoch to Prometheus."""
 
 import argparse
 
@@ -26,7 +26,7 @@ params = {
     "hidden": {"kernel": he(jax.random.key(0), (64, 128)), "bias": jnp.zeros(128)},
     "output": {"kernel": he(jax.random.key(1), (128, 10)), "bias": jnp.zeros(10)},
 }
-counts = (sum(weights.size for weights in jax.tree.leaves(params)), 0)  # of parameters: trainable, and frozen
+counts = (sum(weights.size for weights in jax.tree.leaves(params)), 0)  # of trainable and of frozen parameters
 
 
 @jax.jit
@@ -46,8 +46,9 @@ def train_step(params: dict, x: jax.Array, y: jax.Array) -> tuple[dict, jax.Arra
 
 info = {"framework": "jax", "framework_version": jax.__version__, "dataset": "digits"}
 buckets = gangplank.HISTOGRAM_WEIGHT_BUCKETS_1_0
-# Nothing in this loop waits for the gateway, or fails where there is none: a thread sends what is recorded.
-with gangplank.Run(args.address, args.job, info=info, histogram_buckets=buckets) as run:
+exporter = gangplank.Exporter(args.address, args.job, info=info, histogram_buckets=buckets)
+# Nothing in this loop waits for the gateway, or fails if there is none: a thread sends what is recorded.
+with exporter.run("train") as run:
     for epoch in run.epochs(args.epochs):
         total = 0.0
         for batch in np.split(rng.permutation(train), batches):
@@ -59,7 +60,7 @@ with gangplank.Run(args.address, args.job, info=info, histogram_buckets=buckets)
         run.record(metrics, step=step, samples=len(train), learning_rates=rate, parameters=counts, weights=params)
         print(f"epoch {epoch + 1}: {metrics}")
 
-with run.phase("test") as tested:  # shows as running, and counts its time, from here
+with exporter.run("test") as tested:  # from here on it shows as running, and its time is measured
     loss, accuracy = map(float, evaluate(params, images[test], digits[test]))
     metrics = {"loss": loss, "accuracy": accuracy}
     tested.record(metrics)

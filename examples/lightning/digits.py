@@ -1,4 +1,4 @@
-"""Handwritten digits and a small convnet for them, as Lightning's users write them: nothing here knows of Gangplank."""
+"""Handwritten digits and a small convnet for them, in plain Lightning, without Gangplank."""
 
 import lightning.pytorch as pl
 import torch
@@ -11,7 +11,7 @@ class Digits(pl.LightningDataModule):
     """scikit-learn's digits: 1,797 images of 8x8 pixels that come with the package."""
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
-        """Split them, the same way each time."""
+        """Split the images, the same way each time."""
         found = load_digits()
         images = torch.tensor(found.images / 16.0, dtype=torch.float32)[:, None]
         every = TensorDataset(images, torch.tensor(found.target))
@@ -20,15 +20,15 @@ class Digits(pl.LightningDataModule):
         self.every = every
 
     def train_dataloader(self) -> DataLoader:
-        """Shuffled anew in each epoch."""
+        """Return the training images, shuffled in each epoch."""
         return DataLoader(Subset(self.every, self.parts["train"]), batch_size=32, shuffle=True)
 
     def val_dataloader(self) -> DataLoader:
-        """For the validation after each epoch."""
+        """Return the images for the validation after each epoch."""
         return DataLoader(Subset(self.every, self.parts["validate"]), batch_size=100)
 
     def test_dataloader(self) -> DataLoader:
-        """For the test at the end."""
+        """Return the images for the test at the end."""
         return DataLoader(Subset(self.every, self.parts["test"]), batch_size=99)
 
 
@@ -53,29 +53,29 @@ class Classifier(pl.LightningModule):
         return self.net(images)
 
     def training_step(self, batch: list[torch.Tensor]) -> torch.Tensor:
-        """Return the loss to learn from."""
+        """Return the loss to minimise."""
         return self.logged("train", batch)
 
     def validation_step(self, batch: list[torch.Tensor]) -> None:
-        """Log how good the guesses are."""
+        """Log the loss and the accuracy."""
         self.logged("val", batch)
 
     def test_step(self, batch: list[torch.Tensor]) -> None:
-        """Log how good the guesses are."""
+        """Log the loss and the accuracy."""
         self.logged("test", batch)
 
     def logged(self, phase: str, batch: list[torch.Tensor]) -> torch.Tensor:
-        """Return the loss; it is logged, and the accuracy, as an epoch's mean."""
+        """Return the loss; log it and the accuracy as the epoch's mean."""
         images, digits = batch
-        guessed = self(images)
-        loss = functional.cross_entropy(guessed, digits)
-        accuracy = (guessed.argmax(1) == digits).float().mean()
-        # `sync_dist` averages over the processes, where there are several.
+        scores = self(images)
+        loss = functional.cross_entropy(scores, digits)
+        accuracy = (scores.argmax(1) == digits).float().mean()
+        # `sync_dist` averages over the processes, if there are several.
         both = {f"{phase}_loss": loss, f"{phase}_accuracy": accuracy}
         self.log_dict(both, on_step=False, on_epoch=True, sync_dist=True, prog_bar=True)
         return loss
 
     def configure_optimizers(self) -> tuple[list, list]:
-        """AdamW, with smaller steps from epoch to epoch."""
+        """Return AdamW, and a learning rate that decreases from epoch to epoch."""
         optimizer = torch.optim.AdamW(self.parameters(), lr=3e-3)
         return [optimizer], [torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.8)]

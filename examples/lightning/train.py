@@ -1,4 +1,4 @@
-"""Train and test a small convnet on handwritten digits with Lightning, and see what arrives in the gateway."""
+"""Train and test a small convnet on handwritten digits with Lightning, and show what the gateway holds."""
 
 import argparse
 import contextlib
@@ -11,21 +11,21 @@ from rich.console import Console
 
 import gangplank
 from gangplank.cli.demo import gateway
-from gangplank.cli.holdings import Holdings, fetch
+from gangplank.cli.remote.tables import JobMetrics, fetch_job
 from gangplank.lightning import TrainTestExporter
 
 JOB = "digits-lightning"
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--address", default="127.0.0.1:9091", help="a gateway; one is started where none listens")
-parser.add_argument("--devices", type=int, default=1, help="processes that train together")
+parser.add_argument("--address", default="127.0.0.1:9091", help="a gateway; if none listens there, one is started")
+parser.add_argument("--devices", type=int, default=1, help="the number of processes")
 parser.add_argument("--epochs", type=int, default=8)
-parser.add_argument("--keep", action="store_true", help="leave the gateway up that was started")
+parser.add_argument("--keep", action="store_true", help="keep the gateway running that was started")
 args = parser.parse_args()
 
 
 def main() -> int:
-    """Train and test; return 0 where the gateway holds what Lightning computed."""
+    """Train and test; return 0 if the gateway holds what Lightning computed."""
     pl.seed_everything(7)
     # All that Gangplank needs: one more callback.
     exporter = TrainTestExporter(args.address, JOB, histogram_buckets=gangplank.HISTOGRAM_WEIGHT_BUCKETS_0_3)
@@ -40,7 +40,7 @@ def main() -> int:
         enable_progress_bar=sys.stdout.isatty(),
         log_every_n_steps=1,
     )
-    # Lightning starts the other processes as this program again: they train, and the first one shows.
+    # Lightning starts this program again for the other processes; only the first one shows what arrived.
     look = gateway(args.address, keep=args.keep) if trainer.is_global_zero else contextlib.nullcontext("")
     with look as look_again:
         computed = train_and_test(trainer)
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def train_and_test(trainer: pl.Trainer) -> dict[str, dict[str, float]]:
-    """Return what Lightning computed, by phase, by the names that the gateway has for it."""
+    """Return what Lightning computed, by phase and by name on the gateway."""
     model, data = digits.Classifier(), digits.Digits()
     trainer.fit(model, datamodule=data)
     fitted = {name.removeprefix("train_"): float(number) for name, number in trainer.callback_metrics.items()}
@@ -57,10 +57,10 @@ def train_and_test(trainer: pl.Trainer) -> dict[str, dict[str, float]]:
 
 
 def show(computed: dict[str, dict[str, float]], look_again: str) -> int:
-    """Print what the gateway holds; return 0 where that is what Lightning computed."""
+    """Print what the gateway holds; return 0 if that is what Lightning computed."""
     holdings = arrived()
     console = Console()
-    console.print(f"\nWhat the gateway on {args.address} holds of job {JOB!r}:", highlight=False)
+    console.print(f"\nJob {JOB!r} on the gateway at {args.address}:", highlight=False)
     console.print(holdings.table())
     console.print("The weights of the trained model, gangplank_train_model_weights:\n", highlight=False)
     console.print(holdings.histogram("train"))
@@ -78,11 +78,11 @@ def show(computed: dict[str, dict[str, float]], look_again: str) -> int:
     return 1 if different else 0
 
 
-def arrived() -> Holdings:
-    """Return what the gateway holds, once the test's last page is there: of several processes none waits for it."""
+def arrived() -> JobMetrics:
+    """Return what the gateway holds once the test has finished there: with several processes, no process waits."""
     end = time.monotonic() + 5
     while True:
-        holdings = Holdings(fetch(args.address, "/metrics"), JOB)
+        holdings = fetch_job(args.address, JOB)
         if holdings.value("test", "run_state", state="finished") or time.monotonic() > end:
             return holdings
         time.sleep(0.05)

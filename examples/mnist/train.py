@@ -1,4 +1,4 @@
-"""Train a small convnet on handwritten digits, and see every epoch of it in Prometheus."""
+"""Train a small convnet on handwritten digits, and export every epoch to Prometheus."""
 
 import argparse
 

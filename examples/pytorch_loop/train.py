@@ -1,4 +1,4 @@
-"""Train a small convnet on handwritten digits in a plain PyTorch loop, and see every epoch of it in Prometheus."""
+"""Train a small convnet on handwritten digits in a plain PyTorch loop, and export every epoch to Prometheus."""
 
 import argparse
 
@@ -41,8 +41,9 @@ def evaluate(part: Subset) -> tuple[float, float]:
 
 info = {"framework": "torch", "framework_version": torch.__version__, "dataset": "digits"}
 buckets = gangplank.HISTOGRAM_WEIGHT_BUCKETS_0_3
-# Nothing in this loop waits for the gateway, or fails where there is none: a thread sends what is recorded.
-with gangplank.Run(args.address, args.job, info=info, histogram_buckets=buckets) as run:
+exporter = gangplank.Exporter(args.address, args.job, info=info, histogram_buckets=buckets)
+# Nothing in this loop waits for the gateway, or fails if there is none: a thread sends what is recorded.
+with exporter.run("train") as run:
     for epoch in run.epochs(args.epochs):
         net.train()
         total = torch.zeros(())
@@ -58,7 +59,7 @@ with gangplank.Run(args.address, args.job, info=info, histogram_buckets=buckets)
         run.record(metrics, step=step, samples=len(train), learning_rates=rate, weights=net)
         print(f"epoch {epoch + 1}: {metrics}")
 
-with run.phase("test") as tested:  # shows as running, and counts its time, from here
+with exporter.run("test") as tested:  # from here on it shows as running, and its time is measured
     loss, accuracy = evaluate(test)
     metrics = {"loss": loss, "accuracy": accuracy}
     tested.record(metrics)

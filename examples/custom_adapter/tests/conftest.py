@@ -1,4 +1,4 @@
-"""The gateway that tests push to: one in memory for each test."""
+"""An in-memory gateway for each test."""
 
 from gangplank.testing.fixtures import gateway
 

@@ -1,4 +1,4 @@
-"""Announces the adapter for LightGBM to gangplank; whatever is trained imports this, so it imports no LightGBM."""
+"""Announces the adapter for LightGBM to gangplank. Every training imports this, so it does not import LightGBM."""
 
 from collections.abc import Iterable
 

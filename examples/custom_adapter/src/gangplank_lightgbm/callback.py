@@ -1,68 +1,73 @@
-"""LightGBM's words -> the neutral words of `gangplank.Run`: a boosting round is an epoch."""
+"""A LightGBM callback that exports to Prometheus; a boosting round is an epoch."""
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, Unpack
 
 import lightgbm
 from lightgbm.callback import CallbackEnv
 
-from gangplank import Run
+from gangplank import AdapterExporter, Destination, Exporter, ExporterOptions, Run
 
 
-class PrometheusExporter:
-    """A LightGBM callback that exports every boosting round, and how the training stands.
+class PrometheusExporter(AdapterExporter):
+    """A LightGBM callback that exports every boosting round, and the state of the run.
 
         with PrometheusExporter("127.0.0.1:9091", "churn") as exporter:
             lightgbm.train(params, data, 500, valid_sets=[data, validation], callbacks=[exporter])
 
-    LightGBM tells its callbacks of rounds, and of nothing else: that early stopping has ended a training, or an
-    exception, is what the `with` tells. Give each training its own.
+    LightGBM calls back for each round, but not when training ends early: the `with` block ends the run after early
+    stopping or an exception. One exporter serves any number of trainings, also nested and in several threads.
 
     Args:
-        address: a Pushgateway (`host:port`), or what else `gangplank.Run` knows.
+        address: the Pushgateway (`host:port`), or any other destination that `gangplank.Exporter` takes.
         job: the `job` label.
-        info: labels for `gangplank_run_info`.
-        options: those of `gangplank.Run`.
+        options: those of `gangplank.Exporter`.
     """
 
     def __init__(
-        self, address: str | Sequence[str], job: str, *, info: Mapping[str, object] | None = None, **options: Any
+        self, address: str | Destination | Sequence[str | Destination], job: str, **options: Unpack[ExporterOptions]
     ) -> None:
-        about = {"framework": "lightgbm", "framework_version": lightgbm.__version__}
-        self._run = Run(address, job, info={**about, **(info or {})}, **options)
-        # Before early_stopping (30), after which nobody hears of a round. On the object: LightGBM looks nowhere else.
-        self.before_iteration, self.order = False, 25
+        framework = {"framework": "lightgbm", "framework_version": lightgbm.__version__}
+        self.export_with(Exporter(address, job, framework=framework, **options))
+        # Before early_stopping (30), which raises, so that the callbacks after it miss the last round.
+        self.order = 25
 
     def __call__(self, env: CallbackEnv) -> None:
-        """Record the round that has ended."""
-        with self._run.guard("recording the round"):
-            if env.iteration == env.begin_iteration:
-                self._run.finish(RuntimeError("nobody said how the training before ended"))
-                self._run = self._run.phase("train")
-                self._run.start(epochs=env.end_iteration, epoch=env.begin_iteration)
-            self._run.record(metrics(env), epoch=env.iteration, learning_rates=learning_rate(env.params))
+        """Record the round that has ended, in the run of its model: each call of LightGBM makes one."""
+        with self.guard("recording the round"):
+            run = self.calls.get(env.model)
+            if run is None or env.iteration == env.begin_iteration:
+                run = self._begin(env)
+            run.record(metrics(env), epoch=env.iteration, learning_rates=learning_rate(env.params))
             if env.iteration + 1 == env.end_iteration:
-                self._run.finish()
+                run.finish()
 
-    def __enter__(self) -> Self:
-        return self
+    def _begin(self, env: CallbackEnv) -> Run:
+        for earlier in filter(None, (reference() for reference in self.calls.keyrefs())):
+            end_if_stopped(self.calls[earlier], vars(earlier))
+        run = self.calls[env.model] = self.new_run("train")
+        # Nobody may keep the model, and without it the run would have failed.
+        weakref.finalize(env.model, end_if_stopped, run, vars(env.model))
+        run.start(epochs=env.end_iteration, epoch=env.begin_iteration)
+        return run
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._run.finish(error)
+
+def end_if_stopped(run: Run, model: Mapping[str, Any]) -> None:
+    """End the run if its training has stopped early: LightGBM only sets an attribute of its model then."""
+    if model["best_iteration"] > 0:
+        run.finish()
 
 
 def metrics(env: CallbackEnv) -> dict[str, float]:
     """Return the evaluations: `auc` of the training data, `val_auc` of the first validation set.
 
-    Further sets carry their names (`val_holdout_auc`), and what `lightgbm.cv` evaluates has a `val_auc_stdv` besides.
+    Further sets keep their names (`val_holdout_auc`); with `lightgbm.cv` there is also `val_auc_stdv`.
     """
     results = env.evaluation_result_list or []
-    training = ("train", getattr(env.model, "_train_data_name", None))  # in `cv`, and in `train`
+    training = ("train", getattr(env.model, "_train_data_name", None))  # the name in `cv`, and in `train`
     first = next((data for data, *_ in results if data not in training), None)
     found = {}
     for data, metric, value, _, *deviation in results:
@@ -74,5 +79,5 @@ def metrics(env: CallbackEnv) -> dict[str, float]:
 
 
 def learning_rate(params: Mapping[str, Any]) -> float | None:
-    """Return the learning rate that the user gave, by any of its names."""
+    """Return the learning rate that the user set, under any of its names; None for the default."""
     return next((params[name] for name in ("learning_rate", "shrinkage_rate", "eta") if name in params), None)
