@@ -1,4 +1,4 @@
-# `make demo` runs the main job, `make test` the tests; each sets up what it needs.
+# Each target sets up what it needs. `make` alone lists them: the text after a target's `##` is its line there.
 PYTHON ?= python3
 BACKEND ?= tensorflow
 VENV ?= .venv
@@ -9,93 +9,140 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 BACKENDS := tensorflow jax torch
 $(if $(filter $(BACKEND),$(BACKENDS)),,$(error BACKEND=$(BACKEND): it is one of $(BACKENDS)))
 KERAS := $(BACKENDS:%=test-keras-%)
-ALL := $(VENV)/.with-test $(BACKENDS:%=$(VENV)/.with-%,demo,test) $(VENV)/.with-lightning,demo,test
-.PHONY: demo demo-lightning test test-core test-faults test-soak test-keras $(KERAS) test-lightning test-torch test-jax \
-	test-wheels test-servers test-lowest test-pythons tested servers lint format faults soak bench clean
+ALL := $(VENV)/.with-test $(BACKENDS:%=$(VENV)/.with-%,demo,test) $(VENV)/.with-lightning,demo,test \
+	$(VENV)/.with-trl $(VENV)/.with-xgboost-cpu
+.PHONY: help demo demo-lightning demo-transformers check test test-core test-faults test-soak test-keras $(KERAS) \
+	test-lightning test-transformers test-xgboost test-torch test-jax test-wheels test-servers test-lowest test-pythons \
+	tested coverage servers lint format pre-commit faults soak bench clean
 
-demo: $(VENV)/.with-$(BACKEND),demo
+help: ## list the targets
+	@awk -F ':.* ## ' '/^[a-z].* ## / { printf "%-18s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.with-$(BACKEND),demo ## train on handwritten digits and show what arrives; BACKEND=jax or torch, KEEP=1
 	KERAS_BACKEND=$(BACKEND) $(BIN)/gangplank demo $(if $(KEEP),--keep)
 
-demo-lightning: $(VENV)/.with-lightning,demo
+demo-lightning: $(VENV)/.with-lightning,demo ## the same with Lightning; DEVICES=2 for two processes
 	$(BIN)/python examples/lightning/train.py $(if $(KEEP),--keep) $(if $(DEVICES),--devices $(DEVICES))
 
-# All tests: first those that mind others at their side, and of these what needs no framework, while none is installed;
-# then the rest, two at a time.
-test:
-	$(MAKE) --jobs=1 test-core test-faults $(ALL) test-lightning
-	$(MAKE) --jobs=2 --output-sync test-soak test-wheels $(KERAS) test-torch test-jax test-servers
+demo-transformers: $(VENV)/.with-transformers,demo ## the same with Transformers: a very small language model
+	$(BIN)/python examples/transformers/train.py $(if $(KEEP),--keep)
 
-# Each of these is a process of its own: TensorFlow and torch crash each other in one. Without ARGS it leaves a
-# record of what it was tested with, for `make tested`.
+# The inner loop. It leaves out the tests of the command, which start many processes, and tests/faults, which wait for
+# timeouts. Tests that need a server are skipped unless `make servers` has been run.
+check: lint ## lint, and the tests of the core and of its structure: the inner loop, under a minute
+	$(BIN)/python -m pytest --quiet --numprocesses=4 tests/core tests/test_structure.py
+
+# All tests: first those that must not run in parallel with others, beginning with those that need no framework, while
+# none is installed; then the rest, two targets at a time.
+test: ## all tests; they install each framework
+	$(MAKE) --jobs=1 test-core test-faults $(ALL) test-lightning
+	$(MAKE) --jobs=2 --output-sync test-soak test-wheels $(KERAS) test-transformers test-xgboost test-torch test-jax test-servers
+
+# Each of these is a separate process: TensorFlow and torch crash each other in one. Without ARGS, it writes a record of
+# the tested versions, for `make tested`.
 pytest = $(if $(ARGS),,RECORD=build/tested/$(notdir $(VENV))-$1.json) $(BIN)/python -m pytest $(ARGS) $2
 
-test-core: $(VENV)/.with-test servers
-	$(call pytest,core,--numprocesses=4 tests --ignore-glob='tests/with_*' --ignore=tests/faults)
+test-core: $(VENV)/.with-test servers ## all that needs no framework, without what is timed
+	$(call pytest,core,--numprocesses=4 tests --ignore-glob='tests/with_*' $(ALONE:%=--ignore=%) --ignore=tests/faults/test_soak.py)
 
-test-faults: $(VENV)/.with-test servers
-	$(call pytest,faults,tests/faults --ignore=tests/faults/test_soak.py)
+# Tests that time hooks, or that put a load on the machine.
+ALONE := tests/faults/gateway tests/faults/test_process.py tests/faults/test_threads.py tests/faults/test_interrupted.py
+test-faults: $(VENV)/.with-test servers ## faults that must not hurt a training run: what is timed, with nothing beside it
+	$(call pytest,faults,$(ALONE))
 
-test-soak: $(VENV)/.with-test servers
+test-soak: $(VENV)/.with-test servers ## a minute of a gateway that fails at random, for one training and for many
 	$(call pytest,soak,tests/faults/test_soak.py)
 
-test-keras: test-keras-$(BACKEND)
+test-keras: test-keras-$(BACKEND) ## the Keras exporter; BACKEND=jax or torch
 
 $(KERAS): test-keras-%: $(VENV)/.with-%,demo,test servers
 	KERAS_BACKEND=$* $(call pytest,keras-$*,tests/with_keras)
 
-test-lightning: $(VENV)/.with-lightning,demo,test servers
+test-lightning: $(VENV)/.with-lightning,demo,test servers ## the Lightning exporter
 	$(call pytest,lightning,tests/with_lightning)
 
-test-torch: $(VENV)/.with-torch,demo,test servers
+test-transformers: $(VENV)/.with-trl servers ## the Transformers exporter
+	$(call pytest,transformers,tests/with_transformers)
+
+test-xgboost: $(VENV)/.with-xgboost-cpu servers ## the XGBoost exporter
+	$(call pytest,xgboost,tests/with_xgboost)
+
+test-torch: $(VENV)/.with-torch,demo,test servers ## the core with torch, without Keras
 	$(call pytest,torch,tests/with_torch)
 
-test-jax: $(VENV)/.with-jax,demo,test servers
+test-jax: $(VENV)/.with-jax,demo,test servers ## the core with JAX, without Keras
 	$(call pytest,jax,tests/with_jax)
 
-test-wheels: $(VENV)/.with-lightning,demo,test servers
+test-wheels: $(VENV)/.with-lightning,demo,test servers ## the built wheel, and the example of an adapter
 	$(call pytest,wheels,tests/with_wheels)
 
-# What talks to servers, with a newer generation than Debian 12's; test_gateway.py always has both.
-NEWER := tests/sinks tests/cli tests/core/test_run.py tests/core/test_auth.py tests/faults/test_credentials.py \
-	tests/test_examples.py
+# The tests that talk to servers, with newer servers than Debian 12's; tests/testing/gateway always uses both.
+NEWER := tests/core/sinks tests/core/delivery tests/core/recording/test_recorder.py tests/core/test_run.py \
+	tests/core/test_strict.py tests/cli tests/docs/test_sinks.py tests/faults/credentials tests/test_examples.py
 test-servers: export SERVERS := new
-test-servers: $(VENV)/.with-jax,demo,test $(VENV)/.with-lightning,demo,test servers
-	$(call pytest,servers,$(NEWER))
+test-servers: $(VENV)/.with-jax,demo,test $(VENV)/.with-lightning,demo,test servers ## with Prometheus 3 and its generation
+	$(call pytest,servers,--numprocesses=2 $(NEWER))
 	KERAS_BACKEND=jax $(call pytest,servers-keras,tests/with_keras/test_end_to_end.py)
 	$(call pytest,servers-lightning,tests/with_lightning/test_end_to_end.py)
 
-# Exactly the lowest versions that pyproject.toml declares.
-test-lowest:
-	$(MAKE) --jobs=1 test-core test-faults test-keras-jax test-lightning \
-		PYTHON=python3.11 VENV=$(VENV)-lowest CONSTRAINTS=constraints-lowest.txt
+# Exactly the lowest versions that pyproject.toml declares. Installed one after the other, tested two at a time.
+LOWEST := PYTHON=python3.11 VENV=$(VENV)-lowest CONSTRAINTS=constraints-lowest.txt
+test-lowest: ## with the lowest versions that pyproject.toml declares
+	$(MAKE) --jobs=1 test-core test-faults \
+		$(VENV)-lowest/.with-jax,demo,test $(VENV)-lowest/.with-lightning,demo,test \
+		$(VENV)-lowest/.with-xgboost-cpu $(LOWEST)
+	$(MAKE) --jobs=2 --output-sync test-keras-jax test-lightning test-xgboost $(LOWEST)
 
 # The core on each newer Python that is installed, and Keras on the newest.
-test-pythons:
+test-pythons: ## the core with each newer Python that is installed
 	for python in $$(tests/pythons); do $(MAKE) test-core PYTHON=$$python VENV=$(VENV)-$${python##*/} || exit; done
 	python=$$(tests/pythons | tail -n 1); \
 		[ -z "$$python" ] || $(MAKE) test-keras-jax PYTHON=$$python VENV=$(VENV)-$${python##*/}
 
-tested:
-	$(BIN)/python tests/tested.py
+tested: ## write docs/tested.md from what the tests have left
+	PYTHONPATH=tests $(BIN)/python -m support.tested
 
-servers:
+# Branch coverage of the core, with a minimum (pyproject.toml). This is a separate run, since tracing makes everything
+# slower: it leaves out the tests that time the core or trace it themselves, and one with a path that breaks coverage;
+# they run elsewhere. Of the code for frameworks, it covers that for JAX, which is the smallest.
+coverage: $(VENV)/.with-jax,demo,test servers ## the branch coverage of the core, which fails below its minimum
+	rm -rf build/coverage
+	$(BIN)/coverage run -m pytest --quiet --numprocesses=4 tests/core tests/faults $(ALONE:%=--ignore=%) \
+		--ignore=tests/faults/test_soak.py \
+		--deselect=tests/core/page/test_text.py::test_other_threads_run_meanwhile \
+		--deselect='tests/faults/plugins/test_loading.py::test_packages_that_cannot_be_listed_end_no_training[an odd path]'
+	$(BIN)/coverage run -m pytest --quiet tests/with_jax
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+servers: ## unpack the servers that the tests talk to into .servers, from Debian's packages
 	tests/install-servers
 
-lint: $(VENV)/.with-lint,test
+# pyright brings its own JavaScript, and Node comes from a wheel: only the package index is needed. Without the
+# variable, pyright asks that index for a newer version of itself.
+lint: export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+lint: $(VENV)/.with-lint,test ## style, and types: mypy for all, pyright for the public names
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
-format: $(VENV)/.with-lint,test
+format: $(VENV)/.with-lint,test ## fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The figures of docs/never-hurt.md: two minutes, and ten.
-faults soak: $(VENV)/.with-test servers
-	$(BIN)/python benchmarks/$@.py --write
+pre-commit: $(VENV)/.with-lint,test ## have git run ruff and mypy before each commit
+	$(BIN)/pre-commit install
 
-# The figures of docs/performance.md: twenty minutes.
-bench: $(ALL) $(VENV)/.with-bench servers
+faults: $(VENV)/.with-test servers ## write the figures of docs/never-hurt.md: three minutes
+	$(BIN)/python benchmarks/faults.py --write
+	$(BIN)/python benchmarks/attacks.py --write
+
+soak: $(VENV)/.with-test servers ## write the soak tests of docs/never-hurt.md: ten minutes each
+	$(BIN)/python benchmarks/soak.py --write
+	$(BIN)/python benchmarks/soak_runs.py --write
+
+bench: $(ALL) $(VENV)/.with-bench servers ## write the figures of docs/performance.md: twenty minutes
 	$(BIN)/python benchmarks/bench.py --write
 
 $(VENV)/.made:
@@ -104,11 +151,21 @@ $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-# Gangplank with these extras; the first time, a framework takes minutes.
+# Gangplank with these extras; the first time, installing a framework takes minutes.
 $(VENV)/.with-%: $(VENV)/.made pyproject.toml $(CONSTRAINTS)
 	@echo "Installing gangplank[$*] into $(VENV)"
 	$(PIP) --editable '.[$*]'
 	touch $@
 
-clean:
+# Transformers with TRL, and a search for hyperparameters.
+$(VENV)/.with-trl: $(VENV)/.with-transformers,demo,test
+	$(PIP) trl optuna
+	touch $@
+
+# XGBoost without the CUDA libraries that the extra `xgboost` brings on Linux; scikit-learn comes with `demo`.
+$(VENV)/.with-xgboost-cpu: $(VENV)/.with-demo,test
+	$(PIP) xgboost-cpu
+	touch $@
+
+clean: ## remove what make has made
 	rm -rf .venv .venv-* .servers build dist
