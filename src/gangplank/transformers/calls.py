@@ -144,7 +144,7 @@ class Fit(Call):
         """End a step; the Trainer logs, evaluates and saves after this."""
         now = time.monotonic()
         self._is_in_step = False
-        if not self.run.open:  # nothing was left to do, and the Trainer makes a step all the same
+        if self.planned is None:  # nothing was left to do, and the Trainer makes a step all the same
             return
         data_wait = self._began - self._free if self._waits and self.stepped else None
         self.run.step(step=state.global_step, duration=now - self._began, data_wait=data_wait)
