@@ -127,10 +127,10 @@ def test_the_newest_page_is_sent_twice_whatever_comes_between(
         assert box.flush(newer, 5) is post.error
         post.failing = False
     else:
-        post.failing = False
+        tried, post.failing = post.attempts, False  # two, if the outbox was faster than `flush`
         post.gate.clear()
         box.wake(newer)
-        eventually(lambda: post.attempts == 2)
+        eventually(lambda: post.attempts > tried)
         newer.newest = 3
         box.wake(newer)
         post.gate.set()
@@ -171,7 +171,7 @@ def test_attempts_are_ever_further_apart(post: Post, box: Outbox[Source], monkey
     post.failing = True
     box.wake(Source())
     start = time.monotonic()
-    eventually(lambda: post.attempts == 4)
+    eventually(lambda: post.attempts >= 4)
     # Jitter takes up to half of each step: (0.05 + 0.1 + 0.2) / 2.
     assert time.monotonic() - start >= 0.175
 
@@ -412,7 +412,7 @@ def test_the_retry_after_of_a_server_is_obeyed(post: Post, box: Outbox[Source], 
     post.failing, post.error = True, DeliveryError("busy", "server_error", retry_after=0.5)
     start = time.monotonic()
     box.wake(Source(running=False))
-    eventually(lambda: post.attempts == 2)
+    eventually(lambda: post.attempts >= 2)
     assert time.monotonic() - start >= 0.5
 
 
@@ -441,7 +441,7 @@ def test_what_no_retry_helps_is_sent_with_the_next_heartbeat(
     post.failing, post.error = True, DeliveryError("bad", "rejected", retry=False)
     start = time.monotonic()
     box.wake(Source())
-    eventually(lambda: post.attempts == 2)
+    eventually(lambda: post.attempts >= 2)
     assert time.monotonic() - start >= 0.2
     post.failing = False
     assert post.sent.get(timeout=5) == ("train", 0)
