@@ -106,8 +106,10 @@ class Run(Lifetime):
         Args:
             name: as for `begin_activity`.
         """
-        before = self.activities.current
-        self.begin_activity(name)
+        before = name
+        with self.guard("beginning an activity"):
+            before = self.activities.current
+            self.activities.begin(name)
         try:
             yield
         finally:
