@@ -32,15 +32,17 @@ demo-transformers: $(VENV)/.with-transformers,demo ## the same with Transformers
 check: lint ## lint, and the tests of the core and of its structure: the inner loop, under a minute
 	$(BIN)/python -m pytest --quiet --numprocesses=4 tests/core tests/test_structure.py
 
-# All tests: first those that must not run in parallel with others, beginning with those that need no framework, while
-# none is installed; then the rest, two targets at a time.
+# All tests: first those that need no framework, while none is installed, and those that must have the machine for
+# themselves; then the rest, two targets at a time, the longest first.
 test: ## all tests; they install each framework
-	$(MAKE) --jobs=1 test-core test-faults $(ALL) test-lightning
-	$(MAKE) --jobs=2 --output-sync test-soak test-wheels $(KERAS) test-transformers test-xgboost test-torch test-jax test-servers
+	$(MAKE) --jobs=1 test-core test-faults $(ALL)
+	$(MAKE) --jobs=2 --output-sync $(KERAS) test-lightning test-transformers test-servers test-soak test-xgboost \
+		test-wheels test-torch test-jax
 
 # Each of these is a separate process: TensorFlow and torch crash each other in one. Without ARGS, it writes a record of
-# the tested versions, for `make tested`.
-pytest = $(if $(ARGS),,RECORD=build/tested/$(notdir $(VENV))-$1.json) $(BIN)/python -m pytest $(ARGS) $2
+# the tested versions, for `make tested`. In CI, a test that fails is run once more, and the summary names it: much here
+# waits for servers and threads, and a busy machine stops them for seconds.
+pytest = $(if $(ARGS),,RECORD=build/tested/$(notdir $(VENV))-$1.json) $(BIN)/python -m pytest $(if $(CI),--reruns=1 -rR) $(ARGS) $2
 
 test-core: $(VENV)/.with-test servers ## all that needs no framework, without what is timed
 	$(call pytest,core,--numprocesses=4 tests --ignore-glob='tests/with_*' $(ALONE:%=--ignore=%) --ignore=tests/faults/test_soak.py)

@@ -14,6 +14,10 @@ from support.reading import eventually
 from support.servers import Server, free_port, get
 
 
+# One backend is enough for what is the same on each.
+once = pytest.mark.skipif(os.environ["KERAS_BACKEND"] != "jax", reason="does not depend on the backend")
+
+
 def demo(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gangplank", "demo", "--epochs", "1", *options]
     settings = {**os.environ, "COLUMNS": "100", **environment}
@@ -35,6 +39,7 @@ def test_it_trains_and_shows_what_the_gateway_holds(gateway: Server) -> None:
     assert 'gangplank_train_loss{instance="",job="digits",phase="train"' in gateway.metrics()
 
 
+@once
 def test_where_no_gateway_listens_it_brings_its_own_and_takes_it_away() -> None:
     address = f"127.0.0.1:{free_port()}"
     done = demo("--address", address)
@@ -44,6 +49,7 @@ def test_where_no_gateway_listens_it_brings_its_own_and_takes_it_away() -> None:
         get(f"http://{address}/metrics")
 
 
+@once
 def test_it_leaves_its_gateway_up_when_asked() -> None:
     address = f"127.0.0.1:{free_port()}"
     done = demo("--address", address, "--keep")
@@ -54,6 +60,7 @@ def test_it_leaves_its_gateway_up_when_asked() -> None:
         os.kill(int(process), signal.SIGTERM)
 
 
+@once
 def test_numbers_that_differ_are_a_failure() -> None:
     # With the exporter off, the gateway holds nothing.
     done = demo("--address", f"127.0.0.1:{free_port()}", GANGPLANK_DISABLED="1")
@@ -61,6 +68,7 @@ def test_numbers_that_differ_are_a_failure() -> None:
     assert "DIFFERENT: gangplank_train_loss is None" in done.stderr
 
 
+@once
 def test_what_is_no_gateway_is_not_pushed_to() -> None:
     port = free_port()
     server = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", os.devnull, str(port)]

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from support.reading import value
 from support.servers import Server, free_port, prometheus
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+pytestmark = pytest.mark.skipif(os.environ["KERAS_BACKEND"] != "jax", reason="does not depend on the backend")
 
 
 def run_example(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:

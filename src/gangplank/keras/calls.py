@@ -154,7 +154,7 @@ class Fit(Call):
 
     def end_validation(self, *, is_own: bool) -> None:
         """Note that the fit's own validation has ended, and with it the epoch; or another evaluation inside it."""
-        self.run.begin_activity("other" if is_own else self._before)
+        self.run.activities.resume("other" if is_own else self._before)
 
     def end(self, model: keras.Model | None, logs: Mapping[str, Any] | None) -> None:
         """End the run, with the weights that the other callbacks left."""
