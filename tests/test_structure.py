@@ -29,7 +29,8 @@ ROOMS: dict[str, set[str]] = {
     "_builtin": {"core"},
     "_torch": set(),  # what the adapters of frameworks on torch share
     "testing": {"gangplank", "hooks", "core", "_stand_in"},
-    "cli": {"gangplank", "core", "testing"},
+    "monitoring": {"gangplank"},
+    "cli": {"gangplank", "core", "testing", "monitoring"},
     "__main__": {"cli"},
 }
 ADAPTERS = {adapter.exporter.split(".")[1].partition(":")[0] for adapter in _builtin.ADAPTERS}

@@ -13,7 +13,6 @@ import pytest
 from support.reading import eventually
 from support.servers import Server, free_port, get
 
-
 # One backend is enough for what is the same on each.
 once = pytest.mark.skipif(os.environ["KERAS_BACKEND"] != "jax", reason="does not depend on the backend")
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gangplank.cli import adapters, delete, demo, gateway, plugins, prune, show
+from gangplank.cli import adapters, delete, demo, gateway, plugins, prune, rules, show
 from gangplank.cli.doctor import verb as doctor
 from gangplank.cli.exit_codes import FAILED, INTERRUPTED
 from gangplank.core.errors import GangplankError
@@ -57,7 +57,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"gangplank {VERSION}")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    for verb in (adapters, delete, demo, doctor, gateway, plugins, prune, show):
+    for verb in (adapters, delete, demo, doctor, gateway, plugins, prune, rules, show):
         verb.add(verbs)
     parsed = parser.parse_args(arguments)
     try:
