@@ -42,7 +42,9 @@ def test_the_operators_format_holds_the_same_groups(capsys: pytest.CaptureFixtur
 
 
 def test_thresholds_are_options(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["rules", "--dead-after", "1h30m", "--gateway-job", "push", "--runbooks", "https://wiki.example/a"]) == 0
+    assert (
+        main(["rules", "--dead-after", "1h30m", "--gateway-job", "push", "--runbooks", "https://wiki.example/a"]) == 0
+    )
     written = capsys.readouterr().out
     assert "time() - gangplank_run_heartbeat_timestamp_seconds > 5400" in written
     assert 'up{job="push"} == 0' in written
@@ -94,7 +96,10 @@ def test_each_alert_has_its_runbook(alert: str) -> None:
 def test_each_series_that_is_recorded_is_explained() -> None:
     recorded = set(re.findall(r"- record: (\S+)", rules()))
     inside = {"gangplank:attempt_start_timestamp_seconds", "gangplank:training_finished_timestamp_seconds"}
-    assert set(re.findall(r"`(gangplank[\w:]+)`", DOCS.read_text("utf-8").partition("## What is recorded")[2])) == recorded - inside
+    assert (
+        set(re.findall(r"`(gangplank[\w:]+)`", DOCS.read_text("utf-8").partition("## What is recorded")[2]))
+        == recorded - inside
+    )
 
 
 @pytest.mark.parametrize("name", ["progress_ratio", "remaining_seconds"])

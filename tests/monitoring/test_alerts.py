@@ -65,6 +65,7 @@ STATE = 'gangplank_run_state{{state="{}"}}'.format
 STOPS = until(60, UPDATE, STEP, EPOCH, TIMED, SECONDS)
 NO_EPOCHS: Values = dict.fromkeys([EPOCH, "gangplank_run_epochs_planned", DURATION, THROUGHPUT])
 NO_STEPS: Values = dict.fromkeys([TIMED, SECONDS])
+VALIDATES = until(60, TRAIN, WAIT) | {VALIDATE: f"0+3x60 240+60x{LASTS}"}
 AT_THE_START: Values = {**NO_EPOCHS, **NO_STEPS, UPDATE: f"0x{LASTS}", STEP: f"0x{LASTS}"}
 SLOW_STEPS = STOPS | {SECONDS: f"0+36000x60 2160000x{LASTS}"}  # a minute each
 ENDS = until(60, UPDATE, HEARTBEAT, STEP, EPOCH, TIMED, SECONDS, TRAIN, SAVED, SAVED_STEP) | {
@@ -107,6 +108,12 @@ CASES = {
     "a first epoch that never ends": Case(
         AT_THE_START, 62, ("RunStuck", "The run a is alive, and has made no progress for 1h 2m 0s")
     ),
+    "a long evaluation before the first epoch has ended": Case({**STOPS, **NO_EPOCHS, **VALIDATES}, 119),
+    "an evaluation that never ends": Case(
+        {**STOPS, **NO_EPOCHS, **VALIDATES},
+        122,
+        ("RunStuck", "The run a is alive, and has made no progress for 1h 2m 0s"),
+    ),
     "logs without a step": Case(
         {**until(60, STEP, EPOCH), **NO_STEPS}, 122, ("RunStuck", "The run a is alive, and has made no progress for 1h")
     ),
@@ -119,9 +126,7 @@ CASES = {
     ),
     "slow for a moment": Case({THROUGHPUT: f"320x59 100x9 320x{LASTS}"}, 80),
     "slow steps": Case({**NO_EPOCHS, TIMED: f"0+600x60 36060+60x{LASTS}"}, 100, ("RunSlow", "The run a trains at")),
-    "a long evaluation": Case(
-        until(60, TIMED, SECONDS, TRAIN, WAIT) | {VALIDATE: f"0+3x60 240+60x{LASTS}", DURATION: f"3000x{LASTS}"}, 90
-    ),
+    "a long evaluation": Case(until(60, TIMED, SECONDS) | VALIDATES | {DURATION: f"3000x{LASTS}"}, 90),
     # What the numbers say
     "a metric is NaN": Case(
         {"gangplank_run_nonfinite_metrics": then(60, 0, 2), LOSS: "0.5x59 NaN NaN NaN NaN NaN"},

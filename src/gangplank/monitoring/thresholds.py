@@ -58,7 +58,12 @@ class Threshold(NamedTuple):
 THRESHOLDS = (
     Threshold("dead_after", "3m", _duration, "RunDead: the age of a heartbeat; one is sent each minute"),
     Threshold("stuck_after", "10m", _duration, "RunStuck: the shortest time without progress"),
-    Threshold("stuck_at_start", "1h", _duration, "RunStuck: the same, until the first epoch or timed step has ended"),
+    Threshold(
+        "stuck_without_steps",
+        "1h",
+        _duration,
+        "RunStuck: the same before the first timed step, in evaluations and while saving",
+    ),
     Threshold("slow_below", "0.5", _number, "RunSlow: throughput, as a fraction of the mean of its last day"),
     Threshold("loss_factor", "3", _number, "LossDiverging: the loss, as a multiple of its best"),
     Threshold("validation_factor", "1.1", _number, "ValidationLossRising: the same for the validation loss"),
