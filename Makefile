@@ -11,7 +11,7 @@ $(if $(filter $(BACKEND),$(BACKENDS)),,$(error BACKEND=$(BACKEND): it is one of 
 KERAS := $(BACKENDS:%=test-keras-%)
 ALL := $(VENV)/.with-test $(BACKENDS:%=$(VENV)/.with-%,demo,test) $(VENV)/.with-lightning,demo,test \
 	$(VENV)/.with-trl $(VENV)/.with-xgboost-cpu
-.PHONY: help demo demo-lightning demo-transformers check test test-core test-faults test-soak test-keras $(KERAS) \
+.PHONY: help demo demo-lightning demo-transformers check test test-core test-faults test-monitoring test-soak test-keras $(KERAS) \
 	test-lightning test-transformers test-xgboost test-torch test-jax test-wheels test-servers test-lowest test-pythons \
 	tested coverage servers lint format pre-commit faults soak bench clean
 
@@ -36,7 +36,7 @@ check: lint ## lint, and the tests of the core and of its structure: the inner l
 # themselves; then the rest, two targets at a time, the longest first.
 test: ## all tests; they install each framework
 	$(MAKE) --jobs=1 test-core test-faults $(ALL)
-	$(MAKE) --jobs=2 --output-sync $(KERAS) test-lightning test-transformers test-servers test-soak test-xgboost \
+	$(MAKE) --jobs=2 --output-sync $(KERAS) test-lightning test-transformers test-servers test-soak test-monitoring test-xgboost \
 		test-wheels test-torch test-jax
 
 # Each of these is a separate process: TensorFlow and torch crash each other in one. Without ARGS, it writes a record of
@@ -45,12 +45,15 @@ test: ## all tests; they install each framework
 pytest = $(if $(ARGS),,RECORD=build/tested/$(notdir $(VENV))-$1.json) $(BIN)/python -m pytest $(if $(CI),--reruns=1 -rR) $(ARGS) $2
 
 test-core: $(VENV)/.with-test servers ## all that needs no framework, without what is timed
-	$(call pytest,core,--numprocesses=4 tests --ignore-glob='tests/with_*' $(ALONE:%=--ignore=%) --ignore=tests/faults/test_soak.py)
+	$(call pytest,core,--numprocesses=4 tests --ignore-glob='tests/with_*' $(ALONE:%=--ignore=%) --ignore=tests/faults/test_soak.py --ignore=tests/monitoring)
 
 # Tests that time hooks, or that put a load on the machine.
 ALONE := tests/faults/gateway tests/faults/test_process.py tests/faults/test_threads.py tests/faults/test_interrupted.py
 test-faults: $(VENV)/.with-test servers ## faults that must not hurt a training run: what is timed, with nothing beside it
 	$(call pytest,faults,$(ALONE))
+
+test-monitoring: $(VENV)/.with-test servers ## the rules for Prometheus
+	$(call pytest,monitoring,--numprocesses=2 tests/monitoring)
 
 test-soak: $(VENV)/.with-test servers ## a minute of a gateway that fails at random, for one training and for many
 	$(call pytest,soak,tests/faults/test_soak.py)
