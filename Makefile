@@ -11,9 +11,9 @@ $(if $(filter $(BACKEND),$(BACKENDS)),,$(error BACKEND=$(BACKEND): it is one of 
 KERAS := $(BACKENDS:%=test-keras-%)
 ALL := $(VENV)/.with-test $(BACKENDS:%=$(VENV)/.with-%,demo,test) $(VENV)/.with-lightning,demo,test \
 	$(VENV)/.with-trl $(VENV)/.with-xgboost-cpu
-.PHONY: help demo demo-lightning demo-transformers check test test-core test-faults test-monitoring test-soak test-keras $(KERAS) \
-	test-lightning test-transformers test-xgboost test-torch test-jax test-wheels test-servers test-lowest test-pythons \
-	tested coverage servers lint format pre-commit faults soak bench clean
+.PHONY: help demo demo-lightning demo-transformers stack stack-stop check test test-core test-faults \
+	test-monitoring test-soak test-keras $(KERAS) test-lightning test-transformers test-xgboost test-torch test-jax test-wheels test-servers \
+	test-lowest test-pythons tested coverage servers lint format pre-commit faults soak bench clean
 
 help: ## list the targets
 	@awk -F ':.* ## ' '/^[a-z].* ## / { printf "%-18s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,13 @@ demo-lightning: $(VENV)/.with-lightning,demo ## the same with Lightning; DEVICES
 demo-transformers: $(VENV)/.with-transformers,demo ## the same with Transformers: a very small language model
 	$(BIN)/python examples/transformers/train.py $(if $(KEEP),--keep)
 
+# The servers of `make servers` are used where PATH has none.
+stack: $(VENV)/.with-cli ## Prometheus, Alertmanager and Grafana with the rules and dashboards: examples/stack
+	PATH="$(abspath $(BIN)):$$PATH:$(CURDIR)/.servers/usr/bin" examples/stack/start.sh
+
+stack-stop: ## stop them, and delete what they have stored
+	examples/stack/stop.sh
+
 # The inner loop. It leaves out the tests of the command, which start many processes, and tests/faults, which wait for
 # timeouts. Tests that need a server are skipped unless `make servers` has been run.
 check: lint ## lint, and the tests of the core and of its structure: the inner loop, under a minute
@@ -36,8 +43,8 @@ check: lint ## lint, and the tests of the core and of its structure: the inner l
 # themselves; then the rest, two targets at a time, the longest first.
 test: ## all tests; they install each framework
 	$(MAKE) --jobs=1 test-core test-faults $(ALL)
-	$(MAKE) --jobs=2 --output-sync $(KERAS) test-lightning test-transformers test-servers test-soak test-monitoring test-xgboost \
-		test-wheels test-torch test-jax
+	$(MAKE) --jobs=2 --output-sync $(KERAS) test-lightning test-transformers test-servers test-soak test-monitoring \
+		test-xgboost test-wheels test-torch test-jax
 
 # Each of these is a separate process: TensorFlow and torch crash each other in one. Without ARGS, it writes a record of
 # the tested versions, for `make tested`. In CI, a test that fails is run once more, and the summary names it: much here
@@ -45,7 +52,8 @@ test: ## all tests; they install each framework
 pytest = $(if $(ARGS),,RECORD=build/tested/$(notdir $(VENV))-$1.json) $(BIN)/python -m pytest $(if $(CI),--reruns=1 -rR) $(ARGS) $2
 
 test-core: $(VENV)/.with-test servers ## all that needs no framework, without what is timed
-	$(call pytest,core,--numprocesses=4 tests --ignore-glob='tests/with_*' $(ALONE:%=--ignore=%) --ignore=tests/faults/test_soak.py --ignore=tests/monitoring)
+	$(call pytest,core,--numprocesses=4 tests --ignore-glob='tests/with_*' $(ALONE:%=--ignore=%) \
+		--ignore=tests/faults/test_soak.py --ignore=tests/monitoring)
 
 # Tests that time hooks, or that put a load on the machine.
 ALONE := tests/faults/gateway tests/faults/test_process.py tests/faults/test_threads.py tests/faults/test_interrupted.py
@@ -83,7 +91,8 @@ test-wheels: $(VENV)/.with-lightning,demo,test servers ## the built wheel, and t
 
 # The tests that talk to servers, with newer servers than Debian 12's; tests/testing/gateway always uses both.
 NEWER := tests/core/sinks tests/core/delivery tests/core/recording/test_recorder.py tests/core/test_run.py \
-	tests/core/test_strict.py tests/cli tests/docs/test_sinks.py tests/faults/credentials tests/test_examples.py
+	tests/core/test_strict.py tests/cli tests/docs/test_sinks.py tests/faults/credentials tests/test_examples.py \
+	tests/test_stack_example.py
 test-servers: export SERVERS := new
 test-servers: $(VENV)/.with-jax,demo,test $(VENV)/.with-lightning,demo,test servers ## with Prometheus 3 and its generation
 	$(call pytest,servers,--numprocesses=2 $(NEWER))

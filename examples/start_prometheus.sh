@@ -8,28 +8,9 @@ here=$(dirname "$0")
 . "$here/ours.sh"
 prometheus_port=${PROMETHEUS_PORT:-9090}
 gateway_port=${PUSHGATEWAY_PORT:-9091}
-
-say() { printf '%s\n' "$*"; }
-fail() {
-    say "$@" >&2
-    exit 1
-}
-
-# ask PORT PATH: curl, without its settings file and without a proxy.
-ask() { curl -q --fail --silent --noproxy '*' --max-time 2 --output /dev/null "http://127.0.0.1:$1$2"; }
 ready() { ask "$prometheus_port" /-/ready && ask "$gateway_port" /-/ready; }
-# 7 is curl's "could not connect": with any other status, something listens on the port.
-taken() {
-    status=0
-    ask "$1" / || status=$?
-    [ "$status" -ne 7 ]
-}
 
-for tool in curl ps; do
-    command -v "$tool" >/dev/null ||
-        fail "This script needs curl and ps (on Debian, the packages curl and procps): $tool is missing."
-done
-
+need_tools
 docker=no
 if docker_answers; then docker=yes; fi
 
@@ -53,26 +34,8 @@ fi
 
 # --- Can they start? --------------------------------------------------------------------------------------------------
 
-if [ "$docker" = no ]; then
-    prometheus=$(command -v prometheus) || prometheus=
-    gateway=$(command -v prometheus-pushgateway || command -v pushgateway) || gateway=
-    if [ -z "$prometheus" ] || [ -z "$gateway" ]; then
-        missing=
-        [ -n "$prometheus" ] || missing=" prometheus"
-        [ -n "$gateway" ] || missing="$missing prometheus-pushgateway"
-        say "No Docker engine answers, and not on PATH:$missing." >&2
-        fail "Start Docker, or install the programs; on Debian and Ubuntu: apt install$missing"
-    fi
-fi
-
-busy=
-for port in "$prometheus_port" "$gateway_port"; do
-    if taken "$port"; then busy="$busy 127.0.0.1:$port"; fi
-done
-if [ -n "$busy" ]; then
-    say "Something else listens on:$busy. Stop it, or choose other ports with PROMETHEUS_PORT and PUSHGATEWAY_PORT." >&2
-    fail "(Debian's packages start services of their own: systemctl stop prometheus prometheus-pushgateway)"
-fi
+[ "$docker" = yes ] || need_programs prometheus prometheus-pushgateway
+need_free "prometheus prometheus-pushgateway" "PROMETHEUS_PORT and PUSHGATEWAY_PORT" "$prometheus_port" "$gateway_port"
 
 # --- Start ------------------------------------------------------------------------------------------------------------
 
@@ -88,16 +51,6 @@ mkdir -p "$state"
 write_config() {
     sed "s/127\.0\.0\.1:9091/$1/" "$here/prometheus.yml" >"$state/prometheus.yml"
     chmod 644 "$state/prometheus.yml" # the container's Prometheus is another user
-}
-
-# launch NAME PROGRAM PORT OPTION...: in the background, until it ends or is stopped.
-launch() {
-    name=$1 program=$2 address=127.0.0.1:$3
-    shift 3
-    nohup "$program" "--web.listen-address=$address" "$@" </dev/null >"$state/$name.log" 2>&1 &
-    echo "$! $address" >"$state/$name.pid"
-    # Wait until the new process shows its own command line, or has ended.
-    until running "$name" || ! kill -0 $! 2>/dev/null; do sleep 0.01; done
 }
 
 if [ "$docker" = yes ]; then
@@ -119,8 +72,8 @@ if [ "$docker" = yes ]; then
 else
     how="as programs, with their files in $state"
     write_config "127.0.0.1:$gateway_port"
-    launch pushgateway "$gateway" "$gateway_port" --persistence.file=
-    launch prometheus "$prometheus" "$prometheus_port" \
+    launch pushgateway "$(program prometheus-pushgateway)" "$gateway_port" --persistence.file=
+    launch prometheus "$(program prometheus)" "$prometheus_port" \
         --config.file="$state/prometheus.yml" --storage.tsdb.path="$state/data"
     servers="prometheus pushgateway"
     alive() { running "$1"; }
@@ -129,26 +82,8 @@ fi
 
 # --- Wait until both answer -------------------------------------------------------------------------------------------
 
-tries=0
-until ready; do
-    for name in $servers; do
-        if ! alive "$name"; then
-            say "$name did not start. The end of its log:" >&2
-            log "$name" >&2
-            exit 1
-        fi
-    done
-    if [ "$tries" -eq 300 ]; then
-        for name in $servers; do
-            say "The end of the log of $name:" >&2
-            log "$name" >&2
-        done
-        fail "They run, but do not answer on http://127.0.0.1:$prometheus_port and http://127.0.0.1:$gateway_port."
-    fi
-    tries=$((tries + 1))
-    sleep 0.1
-done
-
+# shellcheck disable=SC2086  # names
+await "http://127.0.0.1:$prometheus_port and http://127.0.0.1:$gateway_port" $servers
 trap - EXIT HUP INT TERM
 say "Prometheus:  http://127.0.0.1:$prometheus_port"
 say "Pushgateway: http://127.0.0.1:$gateway_port"

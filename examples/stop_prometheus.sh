@@ -4,18 +4,7 @@ set -eu
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/ours.sh"
 
-stopped=
-for name in prometheus pushgateway; do
-    running "$name" || continue
-    kill "$pid" || true
-    tries=0
-    while running "$name"; do
-        if [ "$tries" -eq 100 ]; then kill -9 "$pid" || true; fi # ten seconds are enough
-        tries=$((tries + 1))
-        sleep 0.1
-    done
-    stopped="$stopped $name"
-done
+stop_programs prometheus pushgateway
 
 if docker_answers; then
     containers=$(docker ps --all --filter "label=$label" --format '{{.Names}}')
@@ -33,8 +22,4 @@ elif [ -e "$state/docker" ]; then
 fi
 
 rm -rf "$state"
-if [ -n "$stopped" ]; then
-    echo "Stopped:$stopped"
-else
-    echo "Nothing to stop."
-fi
+say_stopped

@@ -11,7 +11,7 @@ import pytest
 from support import servers
 
 SCRIPT = Path(__file__).parent / "install-servers"
-OLD = ["prometheus", "prometheus-node-exporter", "prometheus-pushgateway", "promtool"]
+OLD = ["prometheus", "prometheus-alertmanager", "prometheus-node-exporter", "prometheus-pushgateway", "promtool"]
 PLACES = {"": OLD, "new": OLD, "debian13": ["prometheus-pushgateway"]}
 
 # Stand-ins: apt-get notes how it is called and downloads a file for each package, dpkg-deb unpacks a program from each.
@@ -36,7 +36,7 @@ class Checkout:
         for path in (folder / "tests", self.programs):
             path.mkdir()
         shutil.copy(SCRIPT, folder / "tests")
-        for name in ("awk", "basename", "cat", "cp", "dirname", "mkdir", "mktemp", "rm", "sed", "sh"):
+        for name in ("awk", "basename", "cat", "chmod", "cp", "dirname", "mkdir", "mktemp", "mv", "rm", "sed", "sh"):
             (self.programs / name).symlink_to(str(shutil.which(name)))
         for name, text in (("apt-get", APT_GET), ("dpkg-deb", DPKG_DEB), ("apt-cache", "#!/bin/sh\n")):
             self.add(name, text)
@@ -87,7 +87,7 @@ def test_what_is_on_path_is_not_got_again(checkout: Checkout) -> None:
     for name in ("prometheus", "promtool", "pushgateway"):
         checkout.add(name)
     assert checkout.install() == ""
-    assert checkout.unpacked() == PLACES | {"": ["prometheus-node-exporter"]}
+    assert checkout.unpacked() == PLACES | {"": ["prometheus-alertmanager", "prometheus-node-exporter"]}
 
 
 def test_without_a_network_or_apt_nothing_is_unpacked_and_it_says_so(checkout: Checkout) -> None:

@@ -1,4 +1,4 @@
-"""The real servers the tests talk to: Debian's Pushgateway, Prometheus and node_exporter, on loopback, one per test.
+"""The real servers the tests talk to: Debian's Pushgateway, Prometheus, Alertmanager and node_exporter, on loopback.
 
 There are two generations of them, which tests/install-servers unpacks: Debian 12's, and with `SERVERS=new` in the
 environment that of Debian's testing suite. The newer ones move, and may not start on this machine: then their tests are
@@ -230,15 +230,36 @@ class Prometheus(Server):
 
 @contextlib.contextmanager
 def prometheus(
-    folder: Path, target: str, *options: str, job: str = "pushgateway", honor_labels: bool = True
+    folder: Path,
+    target: str,
+    *options: str,
+    job: str = "pushgateway",
+    honor_labels: bool = True,
+    rules: str = "",
+    alerts_to: str = "",
+    generation: Generation = GENERATION,
 ) -> Iterator[Prometheus]:
-    """Run a real Prometheus that scrapes a gateway, or whatever the targets are (`a,b`), four times a second."""
-    binary = find("prometheus")
+    """Run a real Prometheus that scrapes a gateway, or whatever the targets are (`a,b`), four times a second.
+
+    Args:
+        folder: for its log, its configuration and its data.
+        target: `host:port`.
+        options: of the command line.
+        job: that scrapes the target.
+        honor_labels: of this job.
+        rules: the text of a rule file, evaluated each second.
+        alerts_to: `host:port` of an Alertmanager.
+        generation: of the servers.
+    """
+    binary = find("prometheus", generation=generation)
     port = free_port()
     config = folder / "prometheus.yml"
     honor = str(honor_labels).lower()
+    (folder / "rules.yml").write_text(rules)
     config.write_text(
-        "global: {scrape_interval: 250ms, scrape_timeout: 250ms}\n"
+        "global: {scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 1s}\n"
+        "rule_files: [rules.yml]\n"
+        f"alerting: {{alertmanagers: [{{static_configs: [{{targets: [{alerts_to}]}}]}}]}}\n"
         "scrape_configs:\n"
         f"- {{job_name: {job}, honor_labels: {honor}, static_configs: [{{targets: [{target}]}}]}}\n",
     )
@@ -251,3 +272,24 @@ def prometheus(
     ]
     with running(command, port, folder / "prometheus.log") as server:
         yield Prometheus(server.process, server.port, server.log)
+
+
+@contextlib.contextmanager
+def alertmanager(folder: Path, webhook: str, *, generation: Generation = GENERATION) -> Iterator[Server]:
+    """Run a real Alertmanager that posts each alert to a URL, at once and alone."""
+    binary = find("prometheus-alertmanager", "alertmanager", generation=generation)
+    port = free_port()
+    config = folder / "alertmanager.yml"
+    config.write_text(
+        "route: {receiver: test, group_by: [...], group_wait: 0s}\n"
+        f"receivers: [{{name: test, webhook_configs: [{{url: '{webhook}', send_resolved: false}}]}}]\n"
+    )
+    command = [
+        binary,
+        f"--config.file={config}",
+        f"--storage.path={folder / 'alertmanager'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+    ]
+    with running(command, port, folder / "alertmanager.log") as server:
+        yield server

@@ -21,7 +21,7 @@ CORE = ("numpy", "pluggy", "prometheus_client")
 # A framework, and the distribution that the tests install.
 FRAMEWORKS = {name: name for name in ("keras", "tensorflow", "jax", "torch", "lightning", "transformers")}
 FRAMEWORKS |= {"xgboost": "xgboost-cpu"}
-PROGRAMS = ("prometheus", "prometheus-pushgateway", "prometheus-node-exporter")
+PROGRAMS = ("prometheus", "prometheus-alertmanager", "prometheus-pushgateway", "prometheus-node-exporter")
 BEGIN, END = "<!-- tested -->\n", "<!-- /tested -->\n"
 
 
