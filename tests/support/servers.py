@@ -230,15 +230,33 @@ class Prometheus(Server):
 
 @contextlib.contextmanager
 def prometheus(
-    folder: Path, target: str, *options: str, job: str = "pushgateway", honor_labels: bool = True
+    folder: Path,
+    target: str,
+    *options: str,
+    job: str = "pushgateway",
+    honor_labels: bool = True,
+    rules: str = "groups: []\n",
+    generation: Generation = GENERATION,
 ) -> Iterator[Prometheus]:
-    """Run a real Prometheus that scrapes a gateway, or whatever the targets are (`a,b`), four times a second."""
-    binary = find("prometheus")
+    """Run a real Prometheus that scrapes a gateway, or whatever the targets are (`a,b`), four times a second.
+
+    Args:
+        folder: for its configuration, log and data.
+        target: what it scrapes.
+        options: of the command line.
+        job: the name of the scrape configuration.
+        honor_labels: as in that.
+        rules: a rule file, which is evaluated as often.
+        generation: of the servers.
+    """
+    binary = find("prometheus", generation=generation)
     port = free_port()
     config = folder / "prometheus.yml"
     honor = str(honor_labels).lower()
+    (folder / "rules.yml").write_text(rules)
     config.write_text(
-        "global: {scrape_interval: 250ms, scrape_timeout: 250ms}\n"
+        "global: {scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 250ms}\n"
+        "rule_files: [rules.yml]\n"
         "scrape_configs:\n"
         f"- {{job_name: {job}, honor_labels: {honor}, static_configs: [{{targets: [{target}]}}]}}\n",
     )
