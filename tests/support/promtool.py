@@ -76,7 +76,9 @@ def healthy(minutes: int, start: int = 0) -> dict[str, str]:
     }
 
 
-def said(promtool: str, folder: Path, tests: Sequence[Mapping[str, Any]], *, each: str = "1m", history: bool = True) -> str:
+def said(
+    promtool: str, folder: Path, tests: Sequence[Mapping[str, Any]], *, each: str = "1m", history: bool = True
+) -> str:
     """Return what promtool says of tests of the rules: nothing if all is as they expect.
 
     Args:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gangplank.cli import adapters, delete, demo, gateway, plugins, prune, rules, show
+from gangplank.cli import adapters, dashboards, delete, demo, gateway, plugins, prune, rules, show
 from gangplank.cli.doctor import verb as doctor
 from gangplank.cli.exit_codes import FAILED, INTERRUPTED
 from gangplank.core.errors import GangplankError
@@ -19,6 +19,14 @@ from gangplank.core.version import VERSION
 _EPILOG = """\
 exit codes: 0 done, or all is well; 1 it failed, or something is wrong; 2 usage error; 130 Ctrl-C.
 `gangplank VERB --help` says what they mean for a verb."""
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Has room for the longest verb: argparse indents verbs once more than it has counted."""
+
+    def format_help(self) -> str:
+        self._action_max_length += self._indent_increment
+        return super().format_help()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,11 +61,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         prog="gangplank",
         description="Training runs in Prometheus.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=f"gangplank {VERSION}")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    for verb in (adapters, delete, demo, doctor, gateway, plugins, prune, rules, show):
+    for verb in (adapters, dashboards, delete, demo, doctor, gateway, plugins, prune, rules, show):
         verb.add(verbs)
     parsed = parser.parse_args(arguments)
     try:

@@ -1,0 +1,264 @@
+"""The dashboards: what Grafana needs, and that each query has an answer where runs use all that the core exports."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+import socket
+import threading
+import urllib.error
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gangplank.monitoring import dashboards, rules
+from gangplank.testing import MemorySink
+from support.fleet import fleet
+from support.grafana import BUILT_IN, interpolated, merged, over_time, panels, values_of_variable
+from support.reading import eventually
+from support.servers import Generation, Prometheus, prometheus, pushgateway
+
+DASHBOARDS = dashboards()
+ALL = ["gangplank-fleet.json", "gangplank-run.json"]
+RECORDED = set(re.findall(r"record: (\S+)", rules()))
+OTHERS = {"ALERTS", "DCGM_FI_DEV_GPU_UTIL"}
+OF_LINKS = {"__all", "__data", "__value", "__url_time_range"}  # which Grafana defines
+DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+
+
+def variables(name: str) -> list[dict[str, Any]]:
+    return [one for one in DASHBOARDS[name]["templating"]["list"] if one["type"] == "query"]
+
+
+def exprs(name: str) -> dict[str, str]:
+    """Return the queries of a dashboard, by where they are."""
+    dashboard = DASHBOARDS[name]
+    found = {
+        f"{panel['title']} {target['refId']}": target["expr"]
+        for panel in panels(dashboard)
+        for target in panel.get("targets", ())
+    }
+    found |= {f"annotation {one['name']}": one["expr"] for one in dashboard["annotations"]["list"]}
+    selectors = {one["name"]: one["query"]["query"].removeprefix("label_values(") for one in variables(name)}
+    return found | {f"variable {one}": query.rpartition(",")[0] for one, query in selectors.items()}
+
+
+def families(expr: str) -> tuple[set[str], set[str]]:
+    """Return the names of metrics in a query, and the regular expressions for names."""
+    patterns = set(re.findall(r'__name__=~"([^"]*)"', expr))
+    rest = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^]]*\]', " ", re.sub(r'"[^"]*"', '""', expr))
+    rest = re.sub(r"\b(by|without|on|ignoring|group_left|group_right) \([^)]*\)", " ", rest)
+    return set(re.findall(r"(?<![\w.$])[a-zA-Z_][\w:]*(?![\w:]|\s*\()", rest)) - {"and", "or", "unless"}, patterns
+
+
+def known() -> set[str]:
+    """Return the names of all samples that runs export."""
+    memory = MemorySink()
+    with fleet("memory", sink=memory, ignore_exceptions=False) as go_on:
+        go_on()
+    return {sample.name for page in memory.pages for family in page.collect() for sample in family.samples}
+
+
+def test_these_are_the_dashboards() -> None:
+    assert list(DASHBOARDS) == ALL
+    assert [one["uid"] for one in DASHBOARDS.values()] == ["gangplank-fleet", "gangplank-run"]
+    assert json.loads(json.dumps(DASHBOARDS)) == DASHBOARDS
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_panels_have_numbers_and_places_of_their_own(name: str) -> None:
+    numbers = [panel["id"] for panel in panels(DASHBOARDS[name])]
+    assert len(set(numbers)) == len(numbers) > 5
+    cells: set[tuple[int, int]] = set()
+    for panel in panels(DASHBOARDS[name]):
+        place = panel["gridPos"]
+        assert place["x"] >= 0
+        assert place["x"] + place["w"] <= 24
+        taken = set(
+            itertools.product(range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"]))
+        )
+        assert taken
+        assert cells.isdisjoint(taken), panel["title"]
+        cells |= taken
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_data_source_and_all_else_that_varies_is_a_variable(name: str) -> None:
+    dashboard = DASHBOARDS[name]
+    for panel in panels(dashboard):
+        if panel["type"] != "row":
+            assert panel["description"]
+            assert panel["targets"]
+            assert all(one["datasource"] == DATASOURCE for one in (panel, *panel["targets"]))
+    listed = dashboard["templating"]["list"]
+    assert all(one["datasource"] == DATASOURCE for one in (*listed[1:], *dashboard["annotations"]["list"]))
+    used = {one or other for one, other in re.findall(r"\$(\w+)|\$\{(\w+)", json.dumps(dashboard))}
+    used |= {panel["repeat"] for panel in panels(dashboard) if "repeat" in panel}
+    assert {one for one in used if not one.isdigit()} - BUILT_IN.keys() - OF_LINKS == {one["name"] for one in listed}
+    assert all(one["multi"] and one["includeAll"] for one in variables(name))
+    # Each variable is asked for after those that its query has.
+    for place, one in enumerate(listed):
+        assert set(re.findall(r"\$(\w+)", str(one["query"]))) <= {other["name"] for other in listed[:place]}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_queries_name_what_there_is_and_join_by_what_all_have(name: str) -> None:
+    exported = known() | RECORDED | OTHERS
+    for where, expr in exprs(name).items():
+        names, patterns = families(expr)
+        assert names | patterns, where
+        assert names <= exported, where
+        for pattern in patterns - {"$metric"}:
+            assert any(re.fullmatch(pattern, one) for one in exported), where
+        assert not re.search(r"\ble\s*[=!]", expr), where
+        assert not re.search(r"rate\([^[]*model_weights", expr), where
+        assert set(re.findall(r"\bon \(([^)]*)\)", expr)) <= {"job, phase, run", "job, phase", "host", ""}, where
+        for window in re.findall(r"\[(.+?)\]", expr):
+            assert window in ("$__rate_interval", "$__range") or int(window.removesuffix("m")) >= 5, where
+
+
+def test_the_documentation_names_what_there_is() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "dashboards.md").read_text()
+    tables = [re.findall(r"^\| ([A-Z][^|]*) \|", part, re.MULTILINE) for part in page.split("\n## ")]
+    fleet_names, run_names = (
+        [panel["title"] for panel in DASHBOARDS[name]["panels"] if panel["type"] == "row" or name == ALL[0]]
+        for name in ALL
+    )
+    assert set(tables[2]) <= set(fleet_names)
+    assert tables[3] == run_names
+
+
+def test_names_are_found_in_a_query() -> None:
+    expr = 'sum by (le) (rate(a{job=~"$job",x="b{c}"}[5m])) / on (d) group_left () max(e:f) or {__name__=~"g.+"} > 1e3'
+    assert families(expr) == ({"a", "e:f"}, {"g.+"})
+
+
+@contextmanager
+def dcgm() -> Iterator[str]:
+    """Run what looks like DCGM's exporter on this host: one GPU is busy, and one is idle."""
+    text = "".join(
+        f'DCGM_FI_DEV_GPU_UTIL{{gpu="{gpu}",Hostname="{socket.gethostname()}"}} {use}\n'
+        for gpu, use in enumerate((97, 2))
+    )
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def in_short() -> str:
+    """Return the rules for a history of seconds."""
+    text = rules().replace("interval: 5m", "interval: 1s")
+    return re.sub(r"\[\d+d:\d+m\]", "[5m:1s]", text).replace("[10m]", "[10s]")
+
+
+def chosen(server: Prometheus, name: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Return what the variables are if `All` is chosen, and if each value is."""
+    everything: dict[str, list[str]] = {}
+    each: dict[str, list[str]] = {}
+    for one in variables(name):
+        query = interpolated(one["query"]["query"], each)
+        each[one["name"]] = values_of_variable(server, query, one.get("regex", ""))
+        everything[one["name"]] = [one["allValue"]] if one["allValue"] else each[one["name"]]
+    return everything, each
+
+
+def without_answer(server: Prometheus, name: str, values: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the queries of a dashboard that have no answer, or an error, in the words of Prometheus."""
+    missing = []
+    targets = [(panel, target) for panel in panels(DASHBOARDS[name]) for target in panel.get("targets", ())]
+    targets += [({"title": "annotation"}, {"range": True, **one}) for one in DASHBOARDS[name]["annotations"]["list"]]
+    for panel, target in targets:
+        repeat = panel.get("repeat")
+        for scope in ({repeat: [one]} for one in values[repeat]) if repeat else ({},):
+            expr = interpolated(target["expr"], {**values, **scope})
+            try:
+                if target["range"]:
+                    answer = [value for _, series in over_time(server, expr) for value in series]
+                else:
+                    answer = [value for _, value in server.query(expr)]
+            except urllib.error.HTTPError as error:
+                missing.append(f"{panel['title']}: {error.read().decode()}: {expr}")
+                continue
+            if all(map(math.isnan, answer)):
+                missing.append(f"{panel['title']}: {expr}")
+    return missing
+
+
+def rows(server: Prometheus, name: str, title: str, values: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """Return the rows of a table; a value has the title of its column."""
+    (panel,) = (one for one in panels(DASHBOARDS[name]) if one["title"] == title)
+    titles = panel["transformations"][1]["options"]["renameByName"]
+    frames = [server.query(interpolated(one["expr"], values)) for one in panel["targets"]]
+    return [{titles.get(f"Value #{key}", key): value for key, value in row.items()} for row in merged(frames)]
+
+
+@pytest.mark.parametrize("generation", ["old", "new"])
+def test_each_panel_shows_something(tmp_path: Path, generation: Generation) -> None:
+    with (
+        pushgateway(tmp_path, generation=generation) as gateway,
+        dcgm() as gpus,
+        prometheus(tmp_path, f"{gateway.address},{gpus}", rules=in_short(), generation=generation) as server,
+        fleet(gateway.address) as go_on,
+    ):
+
+        def look() -> list[str]:
+            go_on()
+            found = []
+            for name in ALL:
+                everything, each = chosen(server, name)
+                assert set(each["job"]) <= {"broken", "digits", "wide"}
+                found += without_answer(server, name, everything) + without_answer(server, name, each)
+            return found
+
+        eventually(look, lambda missing: not missing, timeout=60)
+        everything, each = chosen(server, "gangplank-run.json")
+        assert {"gangplank_train_loss", "gangplank_train_val_loss", "gangplank_validate_loss"} <= set(each["metric"])
+        assert not [one for one in each["metric"] if re.search("elapsed|rate|model|epochs_count", one)]
+        assert len(each["run"]) == 5
+
+        shown = rows(server, "gangplank-fleet.json", "All runs", everything)
+        by_state = sorted((row["job"], row["phase"], row["state"], row.get("alerts", 0)) for row in shown)
+        assert by_state == [
+            ("broken", "train", "failed", 1),
+            ("digits", "train", "running", 1),
+            ("digits", "validate", "finished", 0),
+            ("wide", "train", "running", 1),
+            ("wide", "train", "running", 1),
+        ]
+        (digits,) = (row for row in shown if (row["job"], row["phase"]) == ("digits", "train"))
+        assert digits["team"] == "vision"
+        assert digits["host"] == socket.gethostname()
+        for column in ("progress", "time left", "heartbeat", "checkpoint", "goodput", "validation loss", "its best"):
+            assert digits[column] >= 0
+        assert digits["its best"] <= digits["validation loss"]
+
+        held = rows(server, "gangplank-fleet.json", "GPUs of the machines with running trainings", everything)
+        assert [(row["busiest GPU"], row["GPUs"], row["under 10 %"]) for row in held] == [(97, 2, 1)] * 3
+        assert len(rows(server, "gangplank-run.json", "Runs", everything)) == 5
+        verdict = [
+            server.query(interpolated(panel["targets"][0]["expr"], everything))[0][1]
+            for panel in DASHBOARDS["gangplank-fleet.json"]["panels"][:2]
+        ]
+        assert verdict == [4, 3]

@@ -1,0 +1,87 @@
+"""What Grafana does with a dashboard, as far as the tests need it."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from support.servers import Prometheus, get
+
+# Of its own variables, what they are for a dashboard of an hour: `$__rate_interval` is at least four times the shortest
+# step of a panel, which is a minute.
+BUILT_IN = {"__rate_interval": "4m", "__range": "1h", "__interval": "1m"}
+Labels = dict[str, str]
+Row = dict[str, str | float]
+
+
+def panels(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the panels, also those of collapsed rows, which they follow."""
+    for panel in dashboard["panels"]:
+        yield panel
+        yield from panel.get("panels", ())
+
+
+def interpolated(text: str, chosen: Mapping[str, Sequence[str]]) -> str:
+    """Return a query with the values of its variables.
+
+    Args:
+        text: the query.
+        chosen: values by variable; `.*` is what `All` stands for.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name in BUILT_IN:
+            return BUILT_IN[name]
+        if name.isdigit():  # as in label_replace
+            return match[0]
+        values = [one if one == ".*" else re.sub(r"[\\^$*+?.()|]", r"\\\\\g<0>", one) for one in chosen[name]]
+        return values[0] if len(values) == 1 else f"({'|'.join(values)})"
+
+    return re.sub(r"\$(\w+)|\$\{(\w+)\}", value, text)
+
+
+def values_of_variable(prometheus: Prometheus, query: str, regex: str = "") -> list[str]:
+    """Return what a variable can be chosen of.
+
+    Args:
+        prometheus: the data source.
+        query: `label_values(selector, label)`, with the values of its variables.
+        regex: of the variable: with slashes around it.
+    """
+    parts = re.fullmatch(r"label_values\((.+),\s*(\w+)\)", query)
+    assert parts, query
+    asked = urllib.parse.urlencode({"match[]": parts[1]})
+    values = json.loads(get(f"{prometheus.url}/api/v1/label/{parts[2]}/values?{asked}"))["data"]
+    return [value for value in values if re.search(regex.strip("/"), value)]
+
+
+def over_time(prometheus: Prometheus, promql: str) -> list[tuple[Labels, list[float]]]:
+    """Return the series of a query for the last minute: labels and values."""
+    end = time.time()
+    asked = urllib.parse.urlencode({"query": promql, "start": end - 60, "end": end, "step": 1})
+    answer = json.loads(get(f"{prometheus.url}/api/v1/query_range?{asked}"))
+    return [(series["metric"], [float(value) for _, value in series["values"]]) for series in answer["data"]["result"]]
+
+
+def merged(frames: Sequence[Sequence[tuple[Labels, float]]]) -> list[Row]:
+    """Return the rows of a table, as the transformation `merge` makes them: those that contradict in nothing are one.
+
+    Args:
+        frames: the samples of each query; the value of the first is `A`, and so on.
+    """
+    rows: list[Row] = []
+    for number, frame in enumerate(frames):
+        names = {name for labels, _ in frame for name in labels}
+        for labels, value in frame:
+            new: Row = {**{name: labels.get(name, "") for name in names}, chr(ord("A") + number): value}
+            fit = [row for row in rows if all(row.get(name, there) == there for name, there in new.items())]
+            for row in fit:
+                row.update(new)
+            if not fit:
+                rows.append(new)
+    return rows
