@@ -21,6 +21,7 @@ from gangplank.core.sinks.address import host_and_port
 _LIKE = "127.0.0.1:8088"
 # Connections at a time; the seconds that each may take in all.
 _MOST, _DEADLINE = 16, 10.0
+_MOST_FIELDS = 100  # of a query
 _LOCALHOST = "localhost"
 _POLL = 0.05
 _HEADERS = {
@@ -144,8 +145,11 @@ class _Handler(BaseHTTPRequestHandler):
             return HTTPStatus.MISDIRECTED_REQUEST, page.message(
                 "This page is for browsers on this machine", "Open it by 127.0.0.1 or localhost."
             )
-        asked = urlsplit(self.path)
-        given = dict(parse_qsl(asked.query, max_num_fields=100))
+        try:
+            asked = urlsplit(self.path)
+            given = dict(parse_qsl(asked.query, max_num_fields=_MOST_FIELDS))
+        except ValueError:
+            return HTTPStatus.BAD_REQUEST, page.message("The address of the page is not valid", "")
         watcher = self.server.watcher
         paused = given.pop("paused", "") == "1"
         if asked.path == "/":

@@ -34,7 +34,10 @@ _NEWEST = (
     f'|gangplank_({_PHASE})_.+",__name__!~".+_model_(weights(_bucket|_sum|_count)?|parameters)"}}'
 )
 _STARTUP = 'gangplank_run_activity_seconds_total{activity="startup"}'
-_STILL = 'changes(gangplank_run_step{phase="train"}[1h]) + changes(gangplank_run_epoch{phase="train"}[1h]) == 0'
+_STILL = (  # a Prometheus that has seen less than an hour of a run knows nothing of an hour
+    'changes(gangplank_run_step{phase="train"}[1h]) + changes(gangplank_run_epoch{phase="train"}[1h]) == 0'
+    ' and gangplank_run_step{phase="train"} offset 1h'
+)
 _METRICS = f'{{__name__=~"gangplank_({_PHASE})_.+",__name__!~".+_(model_(weights.*|parameters)|elapsed_time_seconds)"}}'
 _HOUR = 3600.0
 

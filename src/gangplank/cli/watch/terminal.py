@@ -19,7 +19,7 @@ from gangplank.core.log import one_line
 
 _STYLES = {"bad": "bold red", "good": "green", "done": "blue", "odd": "yellow"}
 # Columns of a progress bar, of a curve in the table and beside a whole line, and of the largest bar of weights.
-_BAR, _SPARK, _LONG_SPARK, _WEIGHTS = 11, 7, 40, 44
+_BAR, _SPARK, _LONG_SPARK, _WEIGHTS = 11, 7, 30, 44
 # The widths of the first columns of the table, with the space between them; the metrics have what is left.
 _RUN, _STATE, _LEFT, _GAPS = 25, 16, 11, 5
 _METRIC = 23
@@ -70,7 +70,7 @@ def frame(watcher: Watcher, view: View, width: int, height: int | None) -> Rende
     if said := words.trouble(view):
         parts.append(Text(said, "bold yellow"))
     if len(view.runs) == 1:
-        parts += ["", *_details(watcher, view.runs[0], width)]
+        parts += ["", *_details(watcher, view, width)]
     elif view.runs:
         above = sum(math.ceil(part.cell_len / width) for part in parts if isinstance(part, Text))
         fitting = _MOST if height is None else max((height - above - _AROUND) // _LINES, 1)
@@ -136,8 +136,9 @@ def _metric(watcher: Watcher, run: RunStatus, name: str) -> Text:
     return text.append(number, "bold" if math.isfinite(value) else "bold red").append(f" {curve}", "cyan")
 
 
-def _details(watcher: Watcher, run: RunStatus, width: int) -> Iterator[RenderableType]:
-    """Yield all of one run."""
+def _details(watcher: Watcher, view: View, width: int) -> Iterator[RenderableType]:
+    """Yield all of the only run."""
+    [run] = view.runs
     style = _STYLES[words.tone(run)]
     yield Text(words.title(run), "bold").append(f"  {one_line(run.name)}", "not bold dim")
     line = Text(words.state(run), style)
@@ -148,21 +149,20 @@ def _details(watcher: Watcher, run: RunStatus, width: int) -> Iterator[Renderabl
     if run.metrics:
         yield ""
         grid = Table.grid(padding=(0, 2, 0, 0))
-        grid.add_column(overflow="fold", max_width=max(width - _LONG_SPARK - 16, 10))
+        grid.add_column(overflow="fold", max_width=max(width - _LONG_SPARK - 14, 10))
         grid.add_column(justify="right", no_wrap=True)
         grid.add_column(style="cyan", no_wrap=True)
         for name, value in run.metrics.items():
             number = Text(words.number(value), "bold" if math.isfinite(value) else "bold red")
             grid.add_row(Text(one_line(name)), number, sparkline(watcher.history.points(run.key, name), _LONG_SPARK))
         yield grid
-    counts = watcher.weights(run)
-    if counts:
-        largest = max(count for _, count in counts) or 1
+    if view.weights:
+        largest = max(count for _, count in view.weights) or 1
         yield Text("\nweights\n", "bold")
         grid = Table.grid(padding=(0, 1, 0, 0))
         grid.add_column(justify="right", no_wrap=True)
         grid.add_column(justify="right", no_wrap=True)
         grid.add_column(style="cyan", no_wrap=True)
-        for edge, count in counts:
+        for edge, count in view.weights:
             grid.add_row(Text(f"<= {one_line(edge, 20)}"), f"{count:,}", bar(max(count, 0) / largest, _WEIGHTS))
         yield grid

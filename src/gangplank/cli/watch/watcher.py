@@ -24,6 +24,7 @@ class View:
         runs: the runs, the most urgent first.
         now: Unix time in seconds by the server's clock, at the last reading; None if it has never been read.
         read_at: the same by our clock.
+        weights: those of the only run; see `Source.weights`.
         error: why the server cannot be read now, or an empty text.
     """
 
@@ -31,6 +32,7 @@ class View:
     runs: tuple[RunStatus, ...] = ()
     now: float | None = None
     read_at: float | None = None
+    weights: tuple[tuple[str, int], ...] = ()
     error: str = ""
 
 
@@ -93,7 +95,8 @@ class Watcher:
         if self.view.now is None:
             self.history.fill(self._source.past(now, POINTS), runs)
         self.history.add(runs, now)
-        return View(self.view.source, runs, now, time.time())
+        weights = tuple(self.weights(runs[0])) if len(runs) == 1 else ()
+        return View(self.view.source, runs, now, time.time(), weights)
 
     def _is_shown(self, observed: Observation) -> bool:
         return all(matching_text(observed.labels.get(name, ""), pattern) for name, pattern in self._patterns)

@@ -42,7 +42,7 @@ def headline(view: View) -> str:
     count, needed = len(view.runs), len(needing(view))
     if not needed:
         return "The run is well." if count == 1 else f"None of {count} runs needs you."
-    return f"{needed} of {count} {'run' if count == 1 else 'runs'} {'needs' if needed == 1 else 'need'} you"
+    return "The run needs you" if count == 1 else f"{needed} of {count} runs need{'s' if needed == 1 else ''} you"
 
 
 def trouble(view: View) -> str:
