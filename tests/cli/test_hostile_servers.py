@@ -21,8 +21,10 @@ VERBS = [
     ["show", "{}", "--json"],
     ["delete", "{}", "--job", "a", "--yes"],
     ["prune", "{}", "--older-than", "1s", "--yes"],
+    ["watch", "{}", "--once"],
     ["doctor", "{}"],
     ["doctor", "--prometheus", "http://{}"],
+    ["watch", "--prometheus", "http://{}", "--once"],
 ]
 LOGIN = "<!DOCTYPE html><html><title>Log in</title></html>"
 

@@ -19,6 +19,7 @@ VERBS = {
     "show --json": ["show", "{}", "--json"],
     "delete": ["delete", "{}", "--job", "*", "--yes"],
     "prune": ["prune", "{}", "--older-than", "1w", "--dry-run"],
+    "watch": ["watch", "{}", "--once"],
     "doctor": ["doctor", "{}"],
     "plugins": ["plugins"],
     "adapters --json": ["adapters", "--json"],

@@ -31,6 +31,7 @@ VERBS = [
     ["delete", "{}", "--job", "*", "--yes"],
     ["delete", "{}", "--job", "*", "--yes", "--json"],
     ["prune", "{}", "--older-than", "1s", "--yes", "--json"],
+    ["watch", "{}", "--once"],
     ["doctor", "{}"],
     ["doctor", "{}", "--json"],
 ]

@@ -13,6 +13,7 @@ from pathlib import Path
 from gangplank.cli import adapters, dashboards, delete, demo, gateway, plugins, prune, rules, show
 from gangplank.cli.doctor import verb as doctor
 from gangplank.cli.exit_codes import FAILED, INTERRUPTED
+from gangplank.cli.watch import verb as watch
 from gangplank.core.errors import GangplankError
 from gangplank.core.version import VERSION
 
@@ -65,7 +66,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"gangplank {VERSION}")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    for verb in (adapters, dashboards, delete, demo, doctor, gateway, plugins, prune, rules, show):
+    for verb in (adapters, dashboards, delete, demo, doctor, gateway, plugins, prune, rules, show, watch):
         verb.add(verbs)
     parsed = parser.parse_args(arguments)
     try:

@@ -8,9 +8,12 @@ from gangplank.cli.remote.gateway import GatewayClient
 from gangplank.core.errors import ConfigurationError
 
 
-def add_gateway(parser: argparse.ArgumentParser) -> None:
-    """Add the address of a gateway, which becomes the `GatewayClient` `arguments.gateway`."""
-    parser.add_argument("gateway", metavar="ADDRESS", type=_gateway, help="the gateway: HOST:PORT or a URL")
+def add_gateway(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    """Add the address of a gateway, which becomes the `GatewayClient` `arguments.gateway`, or None."""
+    nargs = "?" if optional else None
+    parser.add_argument(
+        "gateway", metavar="ADDRESS", type=_gateway, nargs=nargs, help="the gateway: HOST:PORT or a URL"
+    )
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

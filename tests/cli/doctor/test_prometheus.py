@@ -152,7 +152,7 @@ def test_one_that_answers_with_anything_is_no_traceback(data: Any) -> None:
     told: list[Check] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prometheus, "_LONGEST_WAIT", 0.0)
-        patch.setattr(prometheus.Prometheus, "get", lambda *_: client.Response(json.dumps({"data": data}), None))
+        patch.setattr(client.Client, "get", lambda *_: client.Response(json.dumps({"data": data}), None))
         group = Group((("job", "gangplank"), ("phase", "train")))
         prometheus.check_prometheus("127.0.0.1:1", parse("127.0.0.1:9"), group, told.append)
     assert told

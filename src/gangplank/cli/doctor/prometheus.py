@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 from gangplank.cli.doctor.check import Check, Report, refused
-from gangplank.cli.remote.client import Client
+from gangplank.cli.remote.prometheus import Prometheus
 from gangplank.core.errors import ConfigurationError, GangplankError
 from gangplank.core.log import one_line
 from gangplank.core.sinks.address import Address, parse
@@ -26,16 +24,8 @@ _START, _LONGEST_WAIT = 6.0, 300.0
 _HONOR_LABELS = "set `honor_labels: true` in its scrape config"
 
 
-class Prometheus(Client):
-    """The HTTP API of a Prometheus; see `Client`. Its methods raise GangplankError if the server is something else."""
-
-    def query(self, path: str, **parameters: str) -> Any:
-        """Return the data in the API's response."""
-        text = self.get(f"/api/v1/{path}?{urlencode(parameters)}").text
-        try:
-            return json.loads(text)["data"]
-        except (ValueError, LookupError, TypeError, RecursionError):
-            raise GangplankError(f"the server on {self} is not a Prometheus") from None
+class Scraper(Prometheus):
+    """A Prometheus that may scrape the gateway; see `Prometheus`."""
 
     def targets(self, gateway: Address) -> list[Mapping[str, Any]]:
         """Return the targets that are this gateway, by host and port."""
@@ -65,7 +55,7 @@ def check_prometheus(address: str, gateway: Address | None, group: Group | None,
         report: takes each result.
     """
     try:
-        prometheus = Prometheus(address)
+        prometheus = Scraper(address)
         prometheus.get("/-/ready")
         version = str.strip(prometheus.query("status/buildinfo")["version"])  # a TypeError unless it is text
         found = f"{prometheus} is Prometheus {one_line(prometheus.strike(version))}, and ready"
@@ -81,7 +71,7 @@ def check_prometheus(address: str, gateway: Address | None, group: Group | None,
         report(Check("prometheus", "problem", found, "give the URL of a Prometheus"))
 
 
-def _check_scraping(prometheus: Prometheus, gateway: Address, group: Group | None, report: Report) -> None:
+def _check_scraping(prometheus: Scraper, gateway: Address, group: Group | None, report: Report) -> None:
     targets = prometheus.targets(gateway)
     arrival = _await_arrival(prometheus, targets, group) if group else None
     targets = prometheus.targets(gateway)  # by now they have been scraped
@@ -120,7 +110,7 @@ def _target(
         )
 
 
-def _await_arrival(prometheus: Prometheus, targets: list[Mapping[str, Any]], group: Group) -> Check:
+def _await_arrival(prometheus: Scraper, targets: list[Mapping[str, Any]], group: Group) -> Check:
     """Wait for up to two scrapes; check whether the group has arrived with the labels that it was pushed with."""
     key = dict(group.labels)
     interval = max((_seconds(str(target.get("scrapeInterval", ""))) for target in targets), default=_USUAL_INTERVAL)

@@ -177,7 +177,8 @@ def matching(
     for group in groups:
         key = dict(group.key.labels)
         if all(
-            bool(key.get(name)) == bool(pattern) and _matches(key.get(name, ""), pattern) for name, pattern in patterns
+            bool(key.get(name)) == bool(pattern) and matching_text(key.get(name, ""), pattern)
+            for name, pattern in patterns
         ):
             yield group
 
@@ -200,7 +201,8 @@ def format_age(then: float | None, now: float) -> str:
     return f"{format_duration(then - now)} ahead" if ahead else f"{format_duration(max(now - then, 0))} ago"
 
 
-def _matches(value: str, pattern: str) -> bool:
+def matching_text(value: str, pattern: str) -> bool:
+    """Return whether a pattern matches all of a value; `*` is any text and `?` any character."""
     expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
     return re.fullmatch(expression, value, re.DOTALL) is not None
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from gangplank.cli.remote.gateway import GatewayClient
 from gangplank.cli.remote.groups import GatewayGroup, Series, format_age
-from gangplank.core.errors import GangplankError
+from gangplank.cli.remote.weights import bucket_counts
 from gangplank.core.labels import PHASES
 from gangplank.core.log import one_line
 
@@ -120,14 +120,7 @@ class JobMetrics:
         Raises:
             GangplankError: the buckets are not those of a histogram.
         """
-        samples = self._samples.get(phase, {}).get("model_weights_bucket", [])
-        try:
-            buckets = sorted(((labels["le"], int(value)) for labels, value in samples), key=lambda one: float(one[0]))
-        except (LookupError, ValueError, OverflowError):
-            strange = f"gangplank_{phase}_model_weights is not shown: its buckets are not those of a histogram"
-            raise GangplankError(strange) from None
-        below = [0, *(count for _, count in buckets)]
-        return [(edge, count - under) for (edge, count), under in zip(buckets, below, strict=False)]
+        return bucket_counts(phase, self._samples.get(phase, {}).get("model_weights_bucket", []))
 
     def table(self) -> Table:
         """Return the gauges, with a column for each phase."""
