@@ -1,7 +1,7 @@
 """The past of a fleet, as if Prometheus had scraped it: blocks made by `promtool` of samples in OpenMetrics.
 
-Of the last hours there is everything, each two minutes; of the last day what the alerts compare with, each minute; of the
-last week what the rules of trainings read, each five minutes. Between the beginning and the end of a run, values grow evenly.
+Of the last hours there is everything, and of the last day what the alerts compare with, each two minutes; of the last
+week what the rules of trainings read, each five minutes. Values grow evenly from the beginning of a run to its end.
 """
 
 from __future__ import annotations
@@ -14,13 +14,18 @@ from pathlib import Path
 
 from benchmarks.fleet_runs import DAY, LASTS, Job
 from gangplank import Page
+from support.grafana import RANGE
 from support.servers import find
 
 BLOCK = 7200  # seconds, of Prometheus
-RECENT = 6 * 3600
 # What is read of how many seconds before now, and how far its samples are apart.
 _READ = (
-    (re.compile("gangplank_run_samples_per_second|gangplank_train_(val_)?loss|gangplank:run_steps_per_second"), DAY, 60),
+    (re.compile(""), RANGE, 120),
+    (
+        re.compile("gangplank_run_samples_per_second|gangplank_train_(val_)?loss|gangplank:run_steps_per_second"),
+        DAY,
+        120,
+    ),
     (
         re.compile(
             "gangplank_run_(start_timestamp|step{|resumed_from_step|last_success|state.*finished|activity.*train)"
@@ -28,7 +33,6 @@ _READ = (
         7 * DAY,
         300,
     ),
-    (re.compile(""), RECENT, 120),
 )
 Series = tuple[str, float, float]  # its name with labels, its value at the beginning, and what is added in a second
 
@@ -37,7 +41,7 @@ def write_history(jobs: Sequence[Job], days: int, folder: Path) -> int:
     """Write the blocks of the days before now into a folder; return the number of samples."""
     promtool, now, count = find("promtool"), jobs[0].now, 0
     text = folder.parent / "history.txt"
-    begin = math.floor((now - max(RECENT, days * DAY)) / BLOCK) * BLOCK
+    begin = math.floor((now - max(RANGE, days * DAY)) / BLOCK) * BLOCK
     for start in range(begin, math.floor(now), BLOCK):
         end = min(start + BLOCK, math.floor(now))
         with text.open("w") as file:

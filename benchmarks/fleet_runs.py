@@ -1,4 +1,4 @@
-"""The runs of a large fleet: their pages, as the core makes them, at any time of their lives.
+"""The runs of a large fleet: their pages, as the core makes them, at any time of their lives; and their pushes.
 
 Each job trains once a day. Most of the newest runs are running; some have finished or failed, some are dead, and some
 have a metric that is NaN.
@@ -6,17 +6,22 @@ have a metric that is NaN.
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import math
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import gangplank
 from gangplank import Page
 from gangplank.core.page.page import MetricValue
+from gangplank.core.sinks.pushgateway import path_of
 from gangplank.core.types import Group, Outcome, StepTimes
 from gangplank.testing import MemorySink
+from support.servers import Server
 
 DAY = 86400
 # How long a run takes, how long ago the newest ones began, and those that have ended did.
@@ -90,7 +95,14 @@ class Job:
             losses["loss"] = math.nan
         times = self.page.newest.step_times
         elapsed = then - began
-        shares = {"startup": 0.01, "train": 0.84, "data_wait": 0.05, "validate": 0.06, "checkpoint": 0.03, "other": 0.01}
+        shares = {
+            "startup": 0.01,
+            "train": 0.84,
+            "data_wait": 0.05,
+            "validate": 0.06,
+            "checkpoint": 0.03,
+            "other": 0.01,
+        }
         return replace(
             self.page,
             group=Group((("job", self.name), ("phase", "train"))),
@@ -126,3 +138,34 @@ def jobs(count: int, now: float) -> Iterator[Job]:
     """Yield this many jobs."""
     page = template()
     return (Job(number, page, now) for number in range(count))
+
+
+def push(gateway: Server, job: Job) -> None:
+    """Push the page of a job as it is now."""
+    page = job.page_at(time.time())
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)) as connection:
+        connection.request("PUT", path_of(page.group), page.text())
+        answer = connection.getresponse()
+        if answer.status not in (http.HTTPStatus.OK, http.HTTPStatus.ACCEPTED):
+            raise SystemExit(f"the gateway answers {answer.status}: {answer.read()!r:.200}")
+
+
+@contextlib.contextmanager
+def going_on(gateway: Server, fleet: Sequence[Job]) -> Iterator[None]:
+    """Have each run push its page once a minute, until the block ends."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        while True:
+            for job in fleet:
+                push(gateway, job)
+                if over.wait(60 / len(fleet)):
+                    return
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -14,6 +14,7 @@ from support.servers import Prometheus, get
 # Of its own variables, what they are for a dashboard of an hour: `$__rate_interval` is at least four times the shortest
 # step of a panel, which is a minute.
 BUILT_IN = {"__rate_interval": "4m", "__range": "1h", "__interval": "1m"}
+RANGE = 6 * 3600  # seconds, of the dashboards
 Labels = dict[str, str]
 Row = dict[str, str | float]
 
@@ -38,7 +39,7 @@ def interpolated(text: str, chosen: Mapping[str, Sequence[str]]) -> str:
 
     Args:
         text: the query.
-        chosen: values by variable; `.*` is what `All` stands for. Those of Grafana itself are for an hour, unless given.
+        chosen: values by variable; `.*` is what `All` stands for. Without them, Grafana's own are for an hour.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -63,8 +64,8 @@ def values_of_variable(prometheus: Prometheus, query: str, regex: str = "") -> l
     """
     parts = re.fullmatch(r"label_values\((.+),\s*(\w+)\)", query)
     assert parts, query
-    asked = urllib.parse.urlencode({"match[]": parts[1]})
-    values = json.loads(get(f"{prometheus.url}/api/v1/label/{parts[2]}/values?{asked}"))["data"]
+    asked = urllib.parse.urlencode({"match[]": parts[1], "start": time.time() - RANGE, "end": time.time()})
+    values = json.loads(get(f"{prometheus.url}/api/v1/label/{parts[2]}/values?{asked}", timeout=60))["data"]
     return [value for value in values if re.search(regex.strip("/"), value)]
 
 
@@ -73,9 +74,7 @@ def variables(dashboard: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [one for one in dashboard["templating"]["list"] if one["type"] == "query"]
 
 
-def chosen(
-    prometheus: Prometheus, dashboard: Mapping[str, Any]
-) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+def chosen(prometheus: Prometheus, dashboard: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Return what the variables of a dashboard are if `All` is chosen, and if each value is."""
     everything: dict[str, list[str]] = {}
     each: dict[str, list[str]] = {}
