@@ -13,7 +13,7 @@ ALL := $(VENV)/.with-test $(BACKENDS:%=$(VENV)/.with-%,demo,test) $(VENV)/.with-
 	$(VENV)/.with-trl $(VENV)/.with-xgboost-cpu
 .PHONY: help demo demo-lightning demo-transformers stack stack-stop check test test-core test-faults \
 	test-monitoring test-soak test-keras $(KERAS) test-lightning test-transformers test-xgboost test-torch test-jax test-wheels test-servers \
-	test-lowest test-pythons tested coverage servers lint format pre-commit faults soak bench clean
+	test-lowest test-pythons tested coverage servers lint format pre-commit faults soak fleet pictures bench clean
 
 help: ## list the targets
 	@awk -F ':.* ## ' '/^[a-z].* ## / { printf "%-18s %s\n", $$1, $$2 }' Makefile
@@ -155,6 +155,13 @@ faults: $(VENV)/.with-test servers ## write the figures of docs/never-hurt.md: t
 soak: $(VENV)/.with-test servers ## write the soak tests of docs/never-hurt.md: ten minutes each
 	$(BIN)/python benchmarks/soak.py --write
 	$(BIN)/python benchmarks/soak_runs.py --write
+
+fleet: $(VENV)/.with-test servers ## write the figures of docs/dashboards.md, of 1,000 runs: ten minutes
+	$(BIN)/python benchmarks/fleet.py --write
+
+# These need Debian's chromium, and for the page of Prometheus the libraries that Debian's prometheus depends on.
+pictures: $(VENV)/.with-jax,demo,test servers ## take the pictures of the documentation, docs/pictures: three minutes
+	KERAS_BACKEND=jax $(BIN)/python benchmarks/pictures.py
 
 bench: $(ALL) $(VENV)/.with-bench servers ## write the figures of docs/performance.md: twenty minutes
 	$(BIN)/python benchmarks/bench.py --write

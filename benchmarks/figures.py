@@ -1,4 +1,4 @@
-"""Shared by faults.py and soak.py: quantiles, the description of the machine, and writing the figures."""
+"""Shared by faults.py, soak.py and fleet.py: quantiles, the description of the machine, and writing the figures."""
 
 from __future__ import annotations
 
@@ -33,11 +33,16 @@ def write_json(path: Path | None, result: dict[str, Any]) -> None:
         path.write_text(json.dumps(result, indent=2) + "\n")
 
 
-def write_page(name: str, text: str) -> None:
-    """Replace the text between the markers of this name in docs/never-hurt.md."""
+def write_page(name: str, text: str, page: Path = PAGE) -> None:
+    """Replace the text between the markers of this name in a page of the documentation."""
+    page.write_text(filled(page, name, text))
+
+
+def filled(page: Path, name: str, text: str) -> str:
+    """Return a page with this text between the markers of this name."""
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
-    before, found, rest = PAGE.read_text().partition(begin)
+    before, found, rest = page.read_text().partition(begin)
     _, closed, after = rest.partition(end)
     if not (found and closed):
-        raise SystemExit(f"{PAGE.name} has no markers {begin.strip()} and {end}")
-    PAGE.write_text(f"{before}{begin}{text.strip()}\n{end}{after}")
+        raise SystemExit(f"{page.name} has no markers {begin.strip()} and {end}")
+    return f"{before}{begin}{text.strip()}\n{end}{after}"

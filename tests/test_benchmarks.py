@@ -15,8 +15,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import bench, contest, plots, tables
+from benchmarks import bench, contest, figures, fleet, plots, tables
 from benchmarks.contest import OURS, Contest, MissingError, Target
+
+from gangplank.monitoring import dashboards
+from support.grafana import queries
+from support.servers import find
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / "benchmarks" / "bench.py"
@@ -152,6 +156,34 @@ def test_the_documentation_says_what_was_measured() -> None:
         assert bench.filled(readme, tables.headlines(result)) == readme
     for name, svg in plots.plots(result).items():
         assert (bench.PAGE.parent / "plots" / name).read_text() == svg
+
+
+def test_the_documentation_says_what_a_fleet_costs() -> None:
+    result = json.loads(fleet.RESULTS.read_text())
+    assert figures.filled(fleet.PAGE, "fleet", fleet.table(result)) == fleet.PAGE.read_text()
+    assert fleet.slow(result) == []
+    asked = list(queries(dashboards()["gangplank-fleet.json"], {"job": [".*"], "phase": [".*"]}))
+    assert {each["dashboards"]["all runs"]["queries"] for each in result["generations"]} == {len(asked)}
+
+
+def test_a_slow_query_is_told() -> None:
+    result = json.loads(fleet.RESULTS.read_text())
+    result["generations"][0]["dashboards"]["all runs"] |= {"slowest_s": 1.0, "slowest": "Runs by state"}
+    assert [each.partition(" takes")[0] for each in fleet.slow(result)] == ["all runs: Runs by state"]
+
+
+def test_a_small_fleet(tmp_path: Path) -> None:
+    find("promtool")
+    file = tmp_path / "figures.json"
+    small = ["--runs", "12", "--days", "1", "--each", "1s", "--seconds", "5", "--generations", "old"]
+    command = [sys.executable, fleet.__file__, *small, "--json", str(file)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+    assert ran.returncode == 0, ran.stderr
+    (measured,) = json.loads(file.read_text())["generations"]
+    assert measured["samples"] > 12 * 60
+    assert measured["alerts"] >= 3  # one is dead, one has failed, one has NaN
+    assert list(measured["rules"]) == ["gangplank-alerts", "gangplank-runs", "gangplank-trainings"]
+    assert len(measured["commands"]) == 3
 
 
 def test_every_row_is_there() -> None:

@@ -20,7 +20,7 @@ import pytest
 from gangplank.monitoring import dashboards, rules
 from gangplank.testing import MemorySink
 from support.fleet import fleet
-from support.grafana import BUILT_IN, interpolated, merged, over_time, panels, values_of_variable
+from support.grafana import BUILT_IN, chosen, interpolated, merged, over_time, panels, queries, variables
 from support.reading import eventually
 from support.servers import Generation, Prometheus, prometheus, pushgateway
 
@@ -32,10 +32,6 @@ OF_LINKS = {"__all", "__data", "__value", "__url_time_range"}  # which Grafana d
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 
-def variables(name: str) -> list[dict[str, Any]]:
-    return [one for one in DASHBOARDS[name]["templating"]["list"] if one["type"] == "query"]
-
-
 def exprs(name: str) -> dict[str, str]:
     """Return the queries of a dashboard, by where they are."""
     dashboard = DASHBOARDS[name]
@@ -45,7 +41,7 @@ def exprs(name: str) -> dict[str, str]:
         for target in panel.get("targets", ())
     }
     found |= {f"annotation {one['name']}": one["expr"] for one in dashboard["annotations"]["list"]}
-    selectors = {one["name"]: one["query"]["query"].removeprefix("label_values(") for one in variables(name)}
+    selectors = {one["name"]: one["query"]["query"].removeprefix("label_values(") for one in variables(dashboard)}
     return found | {f"variable {one}": query.rpartition(",")[0] for one, query in selectors.items()}
 
 
@@ -101,7 +97,7 @@ def test_the_data_source_and_all_else_that_varies_is_a_variable(name: str) -> No
     used = {one or other for one, other in re.findall(r"\$(\w+)|\$\{(\w+)", json.dumps(dashboard))}
     used |= {panel["repeat"] for panel in panels(dashboard) if "repeat" in panel}
     assert {one for one in used if not one.isdigit()} - BUILT_IN.keys() - OF_LINKS == {one["name"] for one in listed}
-    assert all(one["multi"] and one["includeAll"] for one in variables(name))
+    assert all(one["multi"] and one["includeAll"] for one in variables(dashboard))
     # Each variable is asked for after those that its query has.
     for place, one in enumerate(listed):
         assert set(re.findall(r"\$(\w+)", str(one["query"]))) <= {other["name"] for other in listed[:place]}
@@ -173,36 +169,20 @@ def in_short() -> str:
     return re.sub(r"\[\d+d:\d+m\]", "[5m:1s]", text).replace("[10m]", "[10s]")
 
 
-def chosen(server: Prometheus, name: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Return what the variables are if `All` is chosen, and if each value is."""
-    everything: dict[str, list[str]] = {}
-    each: dict[str, list[str]] = {}
-    for one in variables(name):
-        query = interpolated(one["query"]["query"], each)
-        each[one["name"]] = values_of_variable(server, query, one.get("regex", ""))
-        everything[one["name"]] = [one["allValue"]] if one["allValue"] else each[one["name"]]
-    return everything, each
-
-
 def without_answer(server: Prometheus, name: str, values: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the queries of a dashboard that have no answer, or an error, in the words of Prometheus."""
     missing = []
-    targets = [(panel, target) for panel in panels(DASHBOARDS[name]) for target in panel.get("targets", ())]
-    targets += [({"title": "annotation"}, {"range": True, **one}) for one in DASHBOARDS[name]["annotations"]["list"]]
-    for panel, target in targets:
-        repeat = panel.get("repeat")
-        for scope in ({repeat: [one]} for one in values[repeat]) if repeat else ({},):
-            expr = interpolated(target["expr"], {**values, **scope})
-            try:
-                if target["range"]:
-                    answer = [value for _, series in over_time(server, expr) for value in series]
-                else:
-                    answer = [value for _, value in server.query(expr)]
-            except urllib.error.HTTPError as error:
-                missing.append(f"{panel['title']}: {error.read().decode()}: {expr}")
-                continue
-            if all(map(math.isnan, answer)):
-                missing.append(f"{panel['title']}: {expr}")
+    for query in queries(DASHBOARDS[name], values):
+        try:
+            if query.ranged:
+                answer = [value for _, series in over_time(server, query.expr) for value in series]
+            else:
+                answer = [value for _, value in server.query(query.expr)]
+        except urllib.error.HTTPError as error:
+            missing.append(f"{query.panel}: {error.read().decode()}: {query.expr}")
+            continue
+        if all(map(math.isnan, answer)):
+            missing.append(f"{query.panel}: {query.expr}")
     return missing
 
 
@@ -227,13 +207,13 @@ def test_each_panel_shows_something(tmp_path: Path, generation: Generation) -> N
             go_on()
             found = []
             for name in ALL:
-                everything, each = chosen(server, name)
+                everything, each = chosen(server, DASHBOARDS[name])
                 assert set(each["job"]) <= {"broken", "digits", "wide"}
                 found += without_answer(server, name, everything) + without_answer(server, name, each)
             return found
 
         eventually(look, lambda missing: not missing, timeout=60)
-        everything, each = chosen(server, "gangplank-run.json")
+        everything, each = chosen(server, DASHBOARDS["gangplank-run.json"])
         assert {"gangplank_train_loss", "gangplank_train_val_loss", "gangplank_validate_loss"} <= set(each["metric"])
         assert not [one for one in each["metric"] if re.search("elapsed|rate|model|epochs_count", one)]
         assert len(each["run"]) == 5

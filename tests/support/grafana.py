@@ -7,15 +7,24 @@ import re
 import time
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from support.servers import Prometheus, get
 
 # Of its own variables, what they are for a dashboard of an hour: `$__rate_interval` is at least four times the shortest
 # step of a panel, which is a minute.
 BUILT_IN = {"__rate_interval": "4m", "__range": "1h", "__interval": "1m"}
+RANGE = 6 * 3600  # seconds, of the dashboards
 Labels = dict[str, str]
 Row = dict[str, str | float]
+
+
+class Query(NamedTuple):
+    """A query that a dashboard asks: of which panel, for what, and whether for its time range or for now."""
+
+    panel: str
+    expr: str
+    ranged: bool
 
 
 def panels(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -30,12 +39,12 @@ def interpolated(text: str, chosen: Mapping[str, Sequence[str]]) -> str:
 
     Args:
         text: the query.
-        chosen: values by variable; `.*` is what `All` stands for.
+        chosen: values by variable; `.*` is what `All` stands for. Without them, Grafana's own are for an hour.
     """
 
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
-        if name in BUILT_IN:
+        if name in BUILT_IN and name not in chosen:
             return BUILT_IN[name]
         if name.isdigit():  # as in label_replace
             return match[0]
@@ -55,9 +64,40 @@ def values_of_variable(prometheus: Prometheus, query: str, regex: str = "") -> l
     """
     parts = re.fullmatch(r"label_values\((.+),\s*(\w+)\)", query)
     assert parts, query
-    asked = urllib.parse.urlencode({"match[]": parts[1]})
-    values = json.loads(get(f"{prometheus.url}/api/v1/label/{parts[2]}/values?{asked}"))["data"]
+    asked = urllib.parse.urlencode({"match[]": parts[1], "start": time.time() - RANGE, "end": time.time()})
+    values = json.loads(get(f"{prometheus.url}/api/v1/label/{parts[2]}/values?{asked}", timeout=60))["data"]
     return [value for value in values if re.search(regex.strip("/"), value)]
+
+
+def variables(dashboard: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the variables that ask Prometheus for what can be chosen."""
+    return [one for one in dashboard["templating"]["list"] if one["type"] == "query"]
+
+
+def chosen(prometheus: Prometheus, dashboard: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Return what the variables of a dashboard are if `All` is chosen, and if each value is."""
+    everything: dict[str, list[str]] = {}
+    each: dict[str, list[str]] = {}
+    for one in variables(dashboard):
+        query = interpolated(one["query"]["query"], everything)
+        each[one["name"]] = values_of_variable(prometheus, query, one.get("regex", ""))
+        everything[one["name"]] = [one["allValue"]] if one["allValue"] else each[one["name"]]
+    return everything, each
+
+
+def queries(dashboard: Mapping[str, Any], values: Mapping[str, Sequence[str]]) -> Iterator[Query]:
+    """Yield what a dashboard asks: the queries of its panels, of which some are repeated, and of its annotations.
+
+    Args:
+        dashboard: as a dict.
+        values: by variable.
+    """
+    targets = [(panel, target) for panel in panels(dashboard) for target in panel.get("targets", ())]
+    targets += [({"title": "annotation"}, {"range": True, **one}) for one in dashboard["annotations"]["list"]]
+    for panel, target in targets:
+        repeat = panel.get("repeat")
+        for scope in ({repeat: [one]} for one in values[repeat]) if repeat else ({},):
+            yield Query(panel["title"], interpolated(target["expr"], {**values, **scope}), target["range"])
 
 
 def over_time(prometheus: Prometheus, promql: str) -> list[tuple[Labels, list[float]]]:

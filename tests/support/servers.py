@@ -83,9 +83,9 @@ def free_port() -> int:
         return port
 
 
-def get(url: str) -> str:
+def get(url: str, timeout: float = 10) -> str:
     """Return the text that a loopback URL answers with, past any proxy."""
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=10) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=timeout) as answer:
         text: str = answer.read().decode()
         return text
 
@@ -237,9 +237,11 @@ def prometheus(
     honor_labels: bool = True,
     rules: str = "",
     alerts_to: str = "",
+    each: str = "250ms",
+    rules_each: str = "1s",
     generation: Generation = GENERATION,
 ) -> Iterator[Prometheus]:
-    """Run a real Prometheus that scrapes a gateway, or whatever the targets are (`a,b`), four times a second.
+    """Run a real Prometheus that scrapes a gateway, or whatever the targets are (`a,b`).
 
     Args:
         folder: for its log, its configuration and its data.
@@ -247,8 +249,10 @@ def prometheus(
         options: of the command line.
         job: that scrapes the target.
         honor_labels: of this job.
-        rules: the text of a rule file, evaluated each second.
+        rules: the text of a rule file.
         alerts_to: `host:port` of an Alertmanager.
+        each: how often it scrapes.
+        rules_each: how often it evaluates the rules.
         generation: of the servers.
     """
     binary = find("prometheus", generation=generation)
@@ -257,7 +261,7 @@ def prometheus(
     honor = str(honor_labels).lower()
     (folder / "rules.yml").write_text(rules)
     config.write_text(
-        "global: {scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 1s}\n"
+        f"global: {{scrape_interval: {each}, scrape_timeout: {each}, evaluation_interval: {rules_each}}}\n"
         "rule_files: [rules.yml]\n"
         f"alerting: {{alertmanagers: [{{static_configs: [{{targets: [{alerts_to}]}}]}}]}}\n"
         "scrape_configs:\n"
