@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import re
 import socket
 import threading
-import urllib.error
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +18,7 @@ import pytest
 from gangplank.monitoring import dashboards, rules
 from gangplank.testing import MemorySink
 from support.fleet import fleet
-from support.grafana import BUILT_IN, chosen, interpolated, merged, over_time, panels, queries, variables
+from support.grafana import BUILT_IN, chosen, in_short, interpolated, merged, panels, variables, without_answer
 from support.reading import eventually
 from support.servers import Generation, Prometheus, prometheus, pushgateway
 
@@ -163,29 +161,6 @@ def dcgm() -> Iterator[str]:
             thread.join()
 
 
-def in_short() -> str:
-    """Return the rules for a history of seconds."""
-    text = rules().replace("interval: 4m", "interval: 1s")
-    return re.sub(r"\[\d+d:\d+m\]", "[5m:1s]", text).replace("[10m]", "[10s]")
-
-
-def without_answer(server: Prometheus, name: str, values: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the queries of a dashboard that have no answer, or an error, in the words of Prometheus."""
-    missing = []
-    for query in queries(DASHBOARDS[name], values):
-        try:
-            if query.ranged:
-                answer = [value for _, series in over_time(server, query.expr) for value in series]
-            else:
-                answer = [value for _, value in server.query(query.expr)]
-        except urllib.error.HTTPError as error:
-            missing.append(f"{query.panel}: {error.read().decode()}: {query.expr}")
-            continue
-        if all(map(math.isnan, answer)):
-            missing.append(f"{query.panel}: {query.expr}")
-    return missing
-
-
 def rows(server: Prometheus, name: str, title: str, values: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     """Return the rows of a table; a value has the title of its column."""
     (panel,) = (one for one in panels(DASHBOARDS[name]) if one["title"] == title)
@@ -209,7 +184,9 @@ def test_each_panel_shows_something(tmp_path: Path, generation: Generation) -> N
             for name in ALL:
                 everything, each = chosen(server, DASHBOARDS[name])
                 assert set(each["job"]) <= {"broken", "digits", "wide"}
-                found += without_answer(server, name, everything) + without_answer(server, name, each)
+                found += without_answer(server, DASHBOARDS[name], everything) + without_answer(
+                    server, DASHBOARDS[name], each
+                )
             return found
 
         eventually(look, lambda missing: not missing, timeout=60)

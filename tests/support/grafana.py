@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
+import urllib.error
 import urllib.parse
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from gangplank.monitoring import dashboards, rules
 from support.servers import Prometheus, get
 
 # Of its own variables, what they are for a dashboard of an hour: `$__rate_interval` is at least four times the shortest
@@ -125,3 +129,57 @@ def merged(frames: Sequence[Sequence[tuple[Labels, float]]]) -> list[Row]:
             if not fit:
                 rows.append(new)
     return rows
+
+
+def in_short() -> str:
+    """Return the rules for a history of seconds."""
+    return rules().replace("interval: 4m", "interval: 1s").replace("[10m]", "[10s]")
+
+
+def without_answer(server: Prometheus, dashboard: Mapping[str, Any], values: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the queries of a dashboard that have no answer, or an error, each with its panel in front."""
+    missing = []
+    for query in queries(dashboard, values):
+        try:
+            if query.ranged:
+                answer = [value for _, series in over_time(server, query.expr) for value in series]
+            else:
+                answer = [value for _, value in server.query(query.expr)]
+        except urllib.error.HTTPError as error:
+            missing.append(f"{query.panel}: {error.read().decode()}: {query.expr}")
+            continue
+        if all(map(math.isnan, answer)):
+            missing.append(f"{query.panel}: {query.expr}")
+    return missing
+
+
+class Look:
+    """Looks at the dashboard of a run while that goes on, until exactly these panels are empty.
+
+    Args:
+        server: a Prometheus that scrapes it, with the rules of `in_short`.
+        expected: the titles of panels.
+
+    Attributes:
+        empty: those that are.
+    """
+
+    def __init__(self, server: Prometheus, expected: set[str]) -> None:
+        self.expected = expected
+        self.empty: set[str] | None = None
+        self._server = server
+
+    def __call__(self) -> None:
+        """Let a moment of the training pass, and look."""
+        if self.empty != self.expected:
+            time.sleep(0.2)
+            self.empty = self._look()
+
+    def _look(self) -> set[str]:
+        dashboard = dashboards()["gangplank-run.json"]
+        everything, _ = chosen(self._server, dashboard)
+        missing = without_answer(self._server, dashboard, everything)
+        assert not [one for one in missing if '"error"' in one], missing
+        asked = Counter(query.panel for query in queries(dashboard, everything) if query.panel != "annotation")
+        without = Counter(one.partition(": ")[0] for one in missing)
+        return {panel for panel, count in asked.items() if without[panel] == count}
