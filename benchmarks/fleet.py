@@ -134,8 +134,7 @@ def measure(
             "rules": evaluated,
             "dashboards": {
                 "all runs": asked_of(server, shown["gangplank-fleet.json"], everything),
-                "a run, or several: ten": asked_of(server, shown["gangplank-run.json"], ten),
-                "a run, or several: all": asked_of(server, shown["gangplank-run.json"], everything),
+                "ten runs": asked_of(server, shown["gangplank-run.json"], ten),
             },
             "commands": commands(gateway, server),
         }
@@ -147,8 +146,10 @@ def table(result: Mapping[str, Any]) -> str:
     rows = [("scrape of the gateway", [f"{each['scrape_s']:.2f} s" for each in columns])]
     for name in columns[0]["dashboards"]:
         each = [column["dashboards"][name] for column in columns]
-        rows.append((f"{name}: slowest query", [f"{one['slowest_s']:.2f} s" for one in each]))
-        rows.append((f"{name}: its {each[0]['queries']} queries", [f"{one['total_s']:.2f} s" for one in each]))
+        rows.append((f"dashboard of {name}: slowest query", [f"{one['slowest_s']:.2f} s" for one in each]))
+        rows.append(
+            (f"dashboard of {name}: its {each[0]['queries']} queries", [f"{one['total_s']:.2f} s" for one in each])
+        )
     rows += [(f"rules `{name}`", [f"{each['rules'][name]:.2f} s" for each in columns]) for name in columns[0]["rules"]]
     rows += [
         (f"`{name.format(gateway='GATEWAY', url='URL')}`", [f"{each['commands'][name]:.2f} s" for each in columns])

@@ -26,13 +26,11 @@ _READ = (
         DAY,
         120,
     ),
-    (
-        re.compile(
-            "gangplank_run_(start_timestamp|step{|resumed_from_step|last_success|state.*finished|activity.*train)"
-        ),
-        7 * DAY,
-        300,
-    ),
+    (re.compile("gangplank:seen_"), 7 * DAY, 300),
+)
+# What is recorded of a training every five minutes.
+_SEEN = re.compile(
+    '(gangplank_run_)(start_timestamp|step{|resumed_from_step|last_success|state.*finished|activity.*train")'
 )
 Series = tuple[str, float, float]  # its name with labels, its value at the beginning, and what is added in a second
 
@@ -94,6 +92,9 @@ def _samples(page: Page) -> dict[str, float]:
         for family in page.identified().collect()
         for sample in family.samples
     }
+    for name, value in list(held.items()):
+        if seen := _SEEN.match(name):
+            held[f"gangplank:seen_{name[seen.end(1) :]}"] = value
     newest, same = page.newest, _labels({**dict(page.group.labels), **page.labels})
     if newest.step and newest.steps_planned:
         held[f"gangplank:run_progress_ratio{same}"] = newest.step / newest.steps_planned
