@@ -42,6 +42,7 @@ GENERATIONS: tuple[Generation, ...] = ("old", "new")
 TIMES = 3  # each query is asked
 MOST = 1.0  # seconds of a query
 TEN = 10
+COMPACTED = 15.0  # seconds without another block
 COMMANDS = {"show": ["{gateway}"], "watch": ["{gateway}", "--once"], "watch ": ["--prometheus", "{url}", "--once"]}
 
 
@@ -65,6 +66,15 @@ def asked_of(server: Prometheus, dashboard: Mapping[str, Any], values: Mapping[s
     took = [(seconds(server, query), query.panel) for query in queries(dashboard, {**values, "__range": ["6h"]})]
     slowest, panel = max(took)
     return {"queries": len(took), "total_s": sum(each for each, _ in took), "slowest_s": slowest, "slowest": panel}
+
+
+def await_compaction(blocks: Path) -> None:
+    """Wait until Prometheus has joined the blocks of the history, as it would have done in the course of the week."""
+    since, seen = time.monotonic(), set(blocks.iterdir())
+    while time.monotonic() < since + COMPACTED:
+        time.sleep(1.0)
+        if (now := set(blocks.iterdir())) != seen:
+            since, seen = time.monotonic(), now
 
 
 def evaluations(server: Prometheus, lasting: float) -> dict[str, float]:
@@ -122,6 +132,7 @@ def measure(
             prometheus(folder, gateway.address, rules=text, each=each, rules_each=each, generation=generation)
         )
         server.await_query('up{job="pushgateway"} == 1', timeout=120)
+        await_compaction(folder / "tsdb")
         evaluated = evaluations(server, lasting)
         everything, _ = chosen(server, shown["gangplank-run.json"])
         names = [str(job.page_at(time.time()).labels["run"]) for job in fleet[:TEN]]
