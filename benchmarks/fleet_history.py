@@ -28,7 +28,7 @@ _READ = (
     ),
     (re.compile("gangplank:seen_"), 7 * DAY, 300),
 )
-# What is recorded of a training every five minutes.
+# What is recorded of a training every few minutes.
 _SEEN = re.compile(
     '(gangplank_run_)(start_timestamp|step{|resumed_from_step|last_success|state.*finished|activity.*train")'
 )

@@ -181,7 +181,7 @@ def test_a_small_fleet(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     (measured,) = json.loads(file.read_text())["generations"]
     assert measured["samples"] > 12 * 60
-    assert measured["alerts"] >= 3  # one is dead, one has failed, one has NaN
+    assert measured["alerts"] >= 2  # one is dead, one has failed; the one with NaN is told after five minutes
     assert list(measured["rules"]) == ["gangplank-alerts", "gangplank-runs", "gangplank-trainings"]
     assert len(measured["commands"]) == 3
 

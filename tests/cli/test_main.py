@@ -16,7 +16,7 @@ from gangplank.cli import main, plugins
 from gangplank.testing.gateway import Gateway
 from support.verbs import put, run_page
 
-VERBS = "adapters dashboards delete demo doctor gateway plugins prune rules show watch".split()
+VERBS = ["adapters", "dashboards", "delete", "demo", "doctor", "gateway", "plugins", "prune", "rules", "show", "watch"]
 DOCUMENT = Path(__file__).parents[2] / "docs" / "command-line.md"
 
 

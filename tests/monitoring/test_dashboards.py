@@ -165,7 +165,8 @@ def dcgm() -> Iterator[str]:
 
 def in_short() -> str:
     """Return the rules for a history of seconds."""
-    return rules().replace("interval: 5m", "interval: 1s").replace("[10m]", "[10s]")
+    text = rules().replace("interval: 4m", "interval: 1s")
+    return re.sub(r"\[\d+d:\d+m\]", "[5m:1s]", text).replace("[10m]", "[10s]")
 
 
 def without_answer(server: Prometheus, name: str, values: Mapping[str, Sequence[str]]) -> list[str]:

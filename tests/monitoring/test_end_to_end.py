@@ -46,7 +46,7 @@ def training(gateway: Server, job: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def test_each_fault_is_told_once_with_its_run_and_its_numbers(tmp_path: Path, generation: Generation) -> None:
     # A process that is alive sends a heartbeat each half second; the longer times are for a busy machine.
-    chosen = {"dead_after": "7s", "checkpoint_after": "7s", "stuck_after": "9s"}
+    chosen = {"dead_after": "7s", "checkpoint_after": "7s", "stuck_after": "9s", "nonfinite_for": "1s"}
     with contextlib.ExitStack() as until:
         gateway = until.enter_context(pushgateway(tmp_path, generation=generation))
         trainings = {job: until.enter_context(training(gateway, job)) for job in [*EXPECTED, HEALTHY]}

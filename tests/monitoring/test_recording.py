@@ -90,6 +90,36 @@ def test_a_training_begins_after_one_that_has_finished(promtool: str, tmp_path: 
     )
 
 
+def test_a_training_begins_with_a_run_that_resumes_none(promtool: str, tmp_path: Path) -> None:
+    resumed = {"gangplank_run_step": "24000+600x60", "gangplank_run_resumed_from_step": "24000x60"}
+    recorded(
+        promtool,
+        tmp_path,
+        [
+            History(60, {}, RUN | {"run": "a"}),
+            History(60, {}, RUN | {"run": "b"}, begins=90),
+            History(60, resumed, RUN | {"run": "c"}, begins=160),
+        ],
+        220,
+        {
+            "gangplank:training_start_timestamp_seconds": 5_400,
+            "gangplank:training_steps": 72_000,
+            "gangplank:training_steps_lost": 12_000,
+        },
+    )
+
+
+def test_runs_of_one_name_are_not_told_apart(promtool: str, tmp_path: Path) -> None:
+    again = {"gangplank_run_start_timestamp_seconds": "0x59 3600x61"}
+    recorded(
+        promtool,
+        tmp_path,
+        [History(120, again, RUN)],
+        100,
+        {"gangplank:training_start_timestamp_seconds": None, "gangplank:training_goodput_ratio": None},
+    )
+
+
 def test_where_steps_are_unknown_all_of_the_training_is_kept(promtool: str, tmp_path: Path) -> None:
     unknown = dict.fromkeys(["gangplank_run_step", "gangplank_run_resumed_from_step", "gangplank_run_steps_planned"])
     recorded(

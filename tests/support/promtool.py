@@ -92,7 +92,12 @@ def said(
     if not history:
         text = re.sub(r"(?s)  - name: gangplank-trainings\n.*?(?=  - name: )", "", text)
     (folder / "rules.yml").write_text(text)
-    document = {"rule_files": ["rules.yml"], "evaluation_interval": each, "tests": list(tests)}
+    document = {
+        "rule_files": ["rules.yml"],
+        "evaluation_interval": each,
+        "group_eval_order": re.findall(r"  - name: (\S+)", text),  # otherwise it is random
+        "tests": list(tests),
+    }
     (folder / "test.yml").write_text(json.dumps(document))  # which is YAML as well
     done = subprocess.run(
         [promtool, "test", "rules", "test.yml"], cwd=folder, capture_output=True, text=True, timeout=120, check=False

@@ -13,10 +13,12 @@ from gangplank.core.errors import ConfigurationError, kind_of
 Phase = Literal["train", "validate", "test", "predict"]
 PHASES: tuple[str, ...] = get_args(Phase)
 
-# Labels that break a page, break every page of a gateway, or silently overwrite one of our labels.
+# Labels that break a page, break every page of a gateway, silently overwrite one of our labels, or stop an alert for
+# every run, because it sets them itself.
 RESERVED_LABELS = frozenset(
     {
         "activity",
+        "alertname",
         "destination",
         "instance",
         "job",
@@ -28,6 +30,7 @@ RESERVED_LABELS = frozenset(
         "rank",
         "reason",
         "run",
+        "severity",
         "state",
         "tensor",
         "trainable",

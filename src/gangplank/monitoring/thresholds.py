@@ -65,6 +65,7 @@ THRESHOLDS = (
         "RunStuck: the same before the first timed step, in evaluations and while saving",
     ),
     Threshold("slow_below", "0.5", _number, "RunSlow: throughput, as a fraction of the mean of its last day"),
+    Threshold("nonfinite_for", "5m", _duration, "MetricNotFinite: for how long; half precision skips single steps"),
     Threshold("loss_factor", "3", _number, "LossDiverging: the loss, as a multiple of its best"),
     Threshold("validation_factor", "1.1", _number, "ValidationLossRising: the same for the validation loss"),
     Threshold("failed_for", "1h", _duration, "RunFailed: how long the alert fires"),

@@ -39,7 +39,7 @@ class Seen(NamedTuple):
 
     Attributes:
         still: the seconds for which neither step nor epoch has changed.
-        pausing: whether most of the last minutes went into evaluating and saving.
+        pausing: whether most of the last minutes went into evaluating, saving and callbacks.
     """
 
     still: float = 0.0
@@ -93,9 +93,10 @@ def _halted(values: Mapping[str, float], now: float, seen: Seen) -> float:
     steps = values.get("step_duration_seconds_count")
     mean = values.get("step_duration_seconds_sum", math.nan) / steps if steps else math.nan
     untimed = epoch is None and steps is None
+    judged_by_epochs = steps is None or idle <= _STUCK_WITHOUT_STEPS
     if (
         idle > _STUCK_AFTER
-        and not idle <= _EPOCHS * (math.nan if epoch is None else epoch)
+        and not (judged_by_epochs and idle <= _EPOCHS * (math.nan if epoch is None else epoch))
         and not idle <= _STEPS * mean
         and not ((untimed or seen.pausing) and idle <= _STUCK_WITHOUT_STEPS)
     ):

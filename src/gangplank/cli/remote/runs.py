@@ -14,7 +14,7 @@ from gangplank.core.page.page import RUNNING, STATES
 #: The labels that distinguish samples of one run; the others identify the run.
 SAMPLE_LABELS = RESERVED_LABELS - {"instance", "job", "phase", "rank", "run"}
 #: The activities that make no progress.
-PAUSES = ("validate", "checkpoint")
+PAUSES = ("validate", "checkpoint", "other")
 # What is not a metric of the training, below `gangplank_<phase>_`.
 _NO_METRICS = ("model_weights", "model_parameters", "elapsed_time_seconds")
 # The order in which metrics are shown; the others follow by name, those of batches last.
