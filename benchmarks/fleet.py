@@ -42,7 +42,7 @@ GENERATIONS: tuple[Generation, ...] = ("old", "new")
 TIMES = 3  # each query is asked
 MOST = 1.0  # seconds of a query
 TEN = 10
-COMPACTED = 15.0  # seconds without another block
+COMPACTED = 75.0  # seconds without another block: Prometheus looks for what it can join once a minute
 COMMANDS = {"show": ["{gateway}"], "watch": ["{gateway}", "--once"], "watch ": ["--prometheus", "{url}", "--once"]}
 
 
