@@ -130,3 +130,15 @@ def test_text_that_no_encoding_has_does_no_harm() -> None:
     with served(lambda *_: (200, {}, json.dumps({"data": data}))) as (address, _):
         [samples] = Client(address).instant("up")
     assert samples.labels["job"] == "?"
+
+
+@pytest.mark.parametrize("name", ["", r'a|b"\d{2}.*', "zwölf"])
+def test_the_past_is_that_of_the_runs_that_are_asked_for(gateway: Server, tmp_path: Path, name: str) -> None:
+    push(gateway.address, page(run="another"), "another")
+    escaped = name.replace("\\", r"\\").replace('"', r"\"")
+    push(gateway.address, page(run=escaped), "this")
+    with prometheus(tmp_path, gateway.address) as server:
+        server.await_query("count(gangplank_train_loss) == 2")
+        past = list(PrometheusSource(Client(server.url), 1).past(time.time(), 100, [name]))
+    assert {dict(one.key)["job"] for one in past} == {"this"}
+    assert {one.metric for one in past} == {"loss", "accuracy"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
@@ -72,8 +72,8 @@ class Source(Protocol):
         """Return the runs as they are now."""
         ...
 
-    def past(self, now: float, points: int) -> Iterator[Past]:
-        """Yield what the server knows of the past of each metric: at most so many points."""
+    def past(self, now: float, points: int, names: Iterable[str]) -> Iterator[Past]:
+        """Yield what the server knows of the past of each metric of the runs of these names: at most so many points."""
         ...
 
     def weights(self, labels: Mapping[str, str]) -> list[tuple[str, int]]:
@@ -97,7 +97,7 @@ class GatewaySource:
         self._weights = "".join(_WEIGHTS.findall(page.text))
         return Reading(observe_groups(groups), page.now)
 
-    def past(self, now: float, points: int) -> Iterator[Past]:  # noqa: ARG002
+    def past(self, now: float, points: int, names: Iterable[str]) -> Iterator[Past]:  # noqa: ARG002
         """See `Source`: nothing."""
         return iter(())
 
@@ -136,10 +136,12 @@ class PrometheusSource:
         with_state = (run for run in runs.values() if any(one.name == "gangplank_run_state" for one in run.series))
         return Reading(list(with_state), self._time(now))
 
-    def past(self, now: float, points: int) -> Iterator[Past]:
+    def past(self, now: float, points: int, names: Iterable[str]) -> Iterator[Past]:
         """See `Source`."""
         seconds = self._hours * _HOUR
-        for samples in self._prometheus.range(_METRICS, now - seconds, now, seconds / points):
+        pattern = "|".join(re.escape(name) for name in sorted(set(names)))
+        metrics = _METRICS.replace("}", f",run=~{json.dumps(pattern, ensure_ascii=False)}}}")
+        for samples in self._prometheus.range(metrics, now - seconds, now, seconds / points):
             if metric := metric_of(_series(samples), samples.labels.get("phase", "")):
                 yield Past(_identity(samples.labels), metric, samples.points)
 

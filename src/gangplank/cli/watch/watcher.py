@@ -15,6 +15,9 @@ from gangplank.cli.watch.sources import Source
 from gangplank.core.errors import GangplankError
 from gangplank.core.log import describe, one_line
 
+# The runs whose past is asked for; that of a thousand takes seconds.
+_WITH_A_PAST = 50
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -94,7 +97,8 @@ class Watcher:
         every = (status_of(observed, now, seen.get(observed.key, UNSEEN)) for observed in observations)
         runs = tuple(sorted(every, key=by_urgency))
         if self.view.now is None:
-            self.history.fill(self._source.past(now, POINTS), runs)
+            first = runs[:_WITH_A_PAST]
+            self.history.fill(self._source.past(now, POINTS, (run.name for run in first)), first)
         self.history.add(runs, now)
         weights = tuple(self.weights(runs[0])) if len(runs) == 1 else ()
         return View(self.view.source, runs, now, time.time(), weights)
