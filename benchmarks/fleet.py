@@ -67,6 +67,20 @@ def asked_of(server: Prometheus, dashboard: Mapping[str, Any], values: Mapping[s
     return {"queries": len(took), "total_s": sum(each for each, _ in took), "slowest_s": slowest, "slowest": panel}
 
 
+def await_compaction(blocks: Path, quiet: float) -> None:
+    """Wait until Prometheus has joined the blocks of the history, as it would have done in the course of the week.
+
+    Args:
+        blocks: the folder.
+        quiet: seconds without another block; Prometheus looks for what it can join once a minute.
+    """
+    since, seen = time.monotonic(), set(blocks.iterdir())
+    while time.monotonic() < since + quiet:
+        time.sleep(1.0)
+        if (now := set(blocks.iterdir())) != seen:
+            since, seen = time.monotonic(), now
+
+
 def evaluations(server: Prometheus, lasting: float) -> dict[str, float]:
     """Return the longest evaluation of each group of rules within some seconds, after its first."""
     longest: dict[str, float] = {}
@@ -97,7 +111,7 @@ def commands(gateway: Server, server: Prometheus) -> dict[str, float]:
 
 
 def measure(
-    fleet: Sequence[Job], history: Path, generation: Generation, *, each: str, lasting: float
+    fleet: Sequence[Job], history: Path, generation: Generation, *, each: str, quiet: float, lasting: float
 ) -> dict[str, Any]:
     """Return the figures of a generation of servers.
 
@@ -106,6 +120,7 @@ def measure(
         history: a folder with the blocks of their past.
         generation: of the servers.
         each: how often Prometheus scrapes and evaluates the rules.
+        quiet: seconds without another block, after which Prometheus is ready.
         lasting: seconds in which it does so before the queries.
     """
     # Those that are evaluated each four minutes are evaluated more often here, so that they are seen.
@@ -122,6 +137,7 @@ def measure(
             prometheus(folder, gateway.address, rules=text, each=each, rules_each=each, generation=generation)
         )
         server.await_query('up{job="pushgateway"} == 1', timeout=120)
+        await_compaction(folder / "tsdb", quiet)
         evaluated = evaluations(server, lasting)
         everything, _ = chosen(server, shown["gangplank-run.json"])
         names = [str(job.page_at(time.time()).labels["run"]) for job in fleet[:TEN]]
@@ -185,6 +201,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=1000, help="at the same time (default: %(default)s)")
     parser.add_argument("--days", type=int, default=7, help="of history (default: %(default)s)")
     parser.add_argument("--each", default="15s", help="scraped and evaluated (default: %(default)s)")
+    parser.add_argument("--quiet", type=float, default=75.0, help="seconds until blocks are joined (%(default)s)")
     parser.add_argument("--seconds", type=float, default=60.0, help="of rules watched (default: %(default)s)")
     parser.add_argument("--generations", nargs="+", choices=GENERATIONS, default=GENERATIONS, help="of Prometheus")
     parser.add_argument("--json", type=Path, help=f"file for the figures (with --write {RESULTS.name})")
@@ -209,7 +226,7 @@ def main() -> int:
             "days": options.days,
             "history": samples,
             "generations": [
-                measure(fleet, history, generation, each=options.each, lasting=options.seconds)
+                measure(fleet, history, generation, each=options.each, quiet=options.quiet, lasting=options.seconds)
                 for generation in options.generations
             ],
         }

@@ -30,7 +30,8 @@ _READ = (
 )
 # What is recorded of a training every few minutes.
 _SEEN = re.compile(
-    '(gangplank_run_)(start_timestamp|step{|resumed_from_step|last_success|state.*finished|activity.*train")'
+    "(gangplank_run_)(start_timestamp|step{|resumed_from_step|last_success"
+    '|state{.*state="finished"|activity_seconds_total{.*activity="train")'
 )
 Series = tuple[str, float, float]  # its name with labels, its value at the beginning, and what is added in a second
 

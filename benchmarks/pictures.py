@@ -156,7 +156,7 @@ def main() -> None:
         lasted = f"{time.monotonic() - began + 5:.0f}s"
         graph = asking(server, LOSS, tab=0, range_input=lasted, step_input=1)
         picture("prometheus-graph", graph, (WIDTH, 840), AWAITS_SCRIPTS)
-        picture("prometheus-alerts", asking(server, FIRING, tab=1), (WIDTH, 470), AWAITS_SCRIPTS)
+        picture("prometheus-alerts", asking(server, FIRING, tab=1), (WIDTH, 446), AWAITS_SCRIPTS)
         picture("watch-page", f"{watched.url}/", (1280, 740))
         adam = urllib.parse.urlencode(next(run.labels for run in watcher.view.runs if run.job == "digits-adam"))
         picture("watch-run", f"{watched.url}/run?{adam}", (WIDTH, 1180))

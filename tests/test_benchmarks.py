@@ -175,7 +175,7 @@ def test_a_slow_query_is_told() -> None:
 def test_a_small_fleet(tmp_path: Path) -> None:
     find("promtool")
     file = tmp_path / "figures.json"
-    small = ["--runs", "12", "--days", "1", "--each", "1s", "--seconds", "5", "--generations", "old"]
+    small = ["--runs", "12", "--days", "1", "--each", "1s", "--quiet", "1", "--seconds", "5", "--generations", "old"]
     command = [sys.executable, fleet.__file__, *small, "--json", str(file)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
     assert ran.returncode == 0, ran.stderr
