@@ -16,7 +16,7 @@ SAMPLE_LABELS = RESERVED_LABELS - {"instance", "job", "phase", "rank", "run"}
 #: The activities that make no progress.
 PAUSES = ("validate", "checkpoint", "other")
 # What is not a metric of the training, below `gangplank_<phase>_`.
-_NO_METRICS = ("model_weights", "model_parameters", "elapsed_time_seconds")
+_NO_METRICS = ("model_weights", "model_parameters", "elapsed_time_seconds", "epochs_count")
 # The order in which metrics are shown; the others follow by name, those of batches last.
 _FIRST = ("loss", "val_loss", "eval_loss", "accuracy", "val_accuracy")
 
