@@ -32,7 +32,7 @@ FRAMEWORKS = ("keras", "lightning", "transformers", "xgboost", "loop")
 def queries() -> list[str]:
     """Return the queries of the documentation."""
     found: list[str] = re.findall(r"```promql\n(.*?)```", PROGRESS.read_text(), re.DOTALL)
-    assert len(found) == 6
+    assert len(found) == 5
     return found
 
 
@@ -127,7 +127,7 @@ def test_the_same_queries_answer_for_every_framework(gateway: Server, tmp_path: 
     with contextlib.ExitStack() as stack, prometheus(tmp_path, gateway.address) as server:
         for framework in FRAMEWORKS:
             stack.enter_context(halfway(framework, gateway.address))
-        progress, left, _, checkpoint, share, rates = queries()
+        progress, left, checkpoint, share, rates = queries()
         each = eventually(lambda: server.query(progress), until=lambda found: len(found) == len(FRAMEWORKS), timeout=30)
         assert {labels["job"]: value for labels, value in each} == dict.fromkeys(FRAMEWORKS, pytest.approx(0.5))
         assert {labels["job"] for labels, value in server.query(left) if value >= 0} == set(FRAMEWORKS)
