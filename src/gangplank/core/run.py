@@ -209,8 +209,8 @@ class Run(Lifetime):
             computed: as for `record`; they have no prefix, and are read only if `metrics` are given.
         """
         try:
-            if self._group is None and not self._silent:
-                self.start()
+            if not self._open and not self._silent:
+                self.start()  # or wait until another thread has
             due = self._open and self._recorder.steps.note(
                 metrics, step, duration, data_wait, forward, prefix, computed=computed
             )
