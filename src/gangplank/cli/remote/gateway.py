@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gangplank.cli.remote.client import Client, Response
 from gangplank.cli.remote.groups import GatewayGroup, read_groups
@@ -31,11 +30,11 @@ class GatewayClient(Client):
         login = " (is a proxy or a login page in front of it?)" if page.text.lstrip().startswith("<") else ""
         return f"the server on {self} is not a Pushgateway{login}"
 
-    def groups(self, unread: re.Pattern[str] | None = None) -> tuple[list[GatewayGroup], Response]:
+    def groups(self, wanted: Callable[[str], bool] = lambda _: True) -> tuple[list[GatewayGroup], Response]:
         """Return the groups on the gateway, sorted by job and phase, and the page that shows them.
 
         Args:
-            unread: what matches the lines of the page that need not be parsed, which takes most of the time.
+            wanted: tells by the name of a sample whether the groups shall have it; reading all takes longer.
 
         Raises:
             GangplankError: the server cannot be reached, refuses, or is not a Pushgateway.
@@ -43,7 +42,7 @@ class GatewayClient(Client):
         page = self.page()
         if "pushgateway_build_info" not in page.text:
             raise GangplankError(self.describe_other(page))
-        return read_groups(page.text if unread is None else unread.sub("", page.text), self.strike), page
+        return read_groups(page.text, self.strike, wanted), page
 
     def delete_groups(self, groups: Sequence[GatewayGroup]) -> dict[Group, str]:
         """Delete these groups, one by one; return why, for each that could not be deleted, by its key."""

@@ -7,9 +7,9 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from prometheus_client.parser import text_string_to_metric_families
-
+from gangplank.cli.remote.samples import Sample, parse_labels, read_samples
 from gangplank.core.errors import GangplankError
 from gangplank.core.labels import PHASES
 from gangplank.core.log import describe, one_line
@@ -22,8 +22,7 @@ _LONGEST_DURATION = 1e11  # more seconds than this are the age of nothing
 _TIMES = ("push_time_seconds", "push_failure_time_seconds")
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(NamedTuple):
     """A sample of one of gangplank's families.
 
     Attributes:
@@ -117,7 +116,9 @@ class GatewayGroup:
         return f"{format_age(self.pushed_at, now)}{refused}"
 
 
-def read_groups(text: str, strike: Callable[[str], str] = str) -> list[GatewayGroup]:
+def read_groups(
+    text: str, strike: Callable[[str], str] = str, wanted: Callable[[str], bool] = lambda _: True
+) -> list[GatewayGroup]:
     """Return the groups that a gateway's `/metrics` shows, sorted by job and phase.
 
     The page does not say which group a sample is from: it is assigned to the matching group with the longest key.
@@ -125,20 +126,17 @@ def read_groups(text: str, strike: Callable[[str], str] = str) -> list[GatewayGr
     Args:
         text: the page.
         strike: removes from the value of a label what must not be shown; see `Client.strike`.
+        wanted: tells by the name of a sample of gangplank's whether the groups shall have it.
 
     Raises:
         GangplankError: the text is not valid, or is not what a Pushgateway shows.
     """
-    times: dict[str, dict[Group, float]] = {name: {} for name in _TIMES}
-    samples = []
-    strike = functools.cache(strike)
     try:
-        for family in text_string_to_metric_families(text):
-            if family.name in times:
-                times[family.name] |= {_key(sample.labels): float(sample.value) for sample in family.samples}
-            samples += [(family.type, sample) for sample in family.samples if sample.name.startswith("gangplank_")]
-    except Exception as error:  # noqa: BLE001  the parser raises anything
+        times, samples = _read(text, wanted)
+        labels = {of_some: parse_labels(of_some) for of_some in dict.fromkeys(sample.labels for sample in samples)}
+    except ValueError as error:
         raise GangplankError(f"the gateway's page cannot be parsed: {one_line(strike(describe(error)))}") from None
+    strike = functools.cache(strike)
     pushed_at, push_failed_at = times.values()
     groups = {
         key: GatewayGroup(key, _shown(key.labels, strike), pushed_at[key], push_failed_at.get(key, 0.0))
@@ -148,12 +146,15 @@ def read_groups(text: str, strike: Callable[[str], str] = str) -> list[GatewayGr
         if not dict(group.key.labels).get("job") or not math.isfinite(group.pushed_at + group.push_failed_at):
             raise GangplankError(f"the gateway's page shows a group without a job or a time: {one_line(group)}")
     shapes = sorted({tuple(name for name, _ in key.labels) for key in groups}, key=len, reverse=True)
-    for family_type, sample in samples:
-        keys = (Group(tuple((name, sample.labels.get(name, "")) for name in shape)) for shape in shapes)
+    places: dict[str, tuple[list[Series], dict[str, str]]] = {}  # the group's samples, and the labels beside its key
+    for as_shown, all_labels in labels.items():
+        keys = (Group(tuple((name, all_labels.get(name, "")) for name in shape)) for shape in shapes)
         if key := next((key for key in keys if key in groups), None):
-            in_key = {*key.labels, ("instance", "")}
-            labels = _shown((label for label in sample.labels.items() if label not in in_key), strike)
-            groups[key].series.append(Series(family_type, sample.name, labels, float(sample.value)))
+            own = all_labels.items() - {*key.labels, ("instance", "")}
+            places[as_shown] = groups[key].series, _shown(own, strike)
+    for sample in samples:
+        if place := places.get(sample.labels):
+            place[0].append(Series(sample.type, sample.name, place[1], sample.value))
     return list(groups.values())
 
 
@@ -205,6 +206,18 @@ def matching_text(value: str, pattern: str) -> bool:
     """Return whether a pattern matches all of a value; `*` is any text and `?` any character."""
     expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
     return re.fullmatch(expression, value, re.DOTALL) is not None
+
+
+def _read(text: str, wanted: Callable[[str], bool]) -> tuple[dict[str, dict[Group, float]], list[Sample]]:
+    """Return when each group was pushed to, and the samples; raises ValueError if the text is not valid."""
+    times: dict[str, dict[Group, float]] = {name: {} for name in _TIMES}
+    samples = []
+    for sample in read_samples(text, lambda name: name in times or (name.startswith("gangplank_") and wanted(name))):
+        if sample.name in times:
+            times[sample.name][_key(parse_labels(sample.labels))] = sample.value
+        else:
+            samples.append(sample)
+    return times, samples
 
 
 def _shown(labels: Iterable[tuple[str, str]], strike: Callable[[str], str]) -> dict[str, str]:

@@ -18,15 +18,13 @@ from gangplank.core.labels import PHASES
 
 Key = tuple[tuple[str, str], ...]
 
-# Lines of a gateway's page that nothing here shows: more than half of it.
+# Samples of a gateway's page that nothing here shows: more than half of them.
 _UNREAD = re.compile(
-    r"^gangplank_(?:\w+_model_weights_(?:bucket|sum|count)|\w+_model_parameters|\w+_elapsed_time_seconds"
+    r"gangplank_(?:\w+_model_weights_(?:bucket|sum|count)|\w+_model_parameters|\w+_elapsed_time_seconds"
     r"|run_(?:step_duration_seconds_bucket|samples_per_second|last_success_timestamp_seconds|checkpoint_\w+)"
-    r"|run_(?:info|metric_epoch|metric_step|dropped_metrics_total|export_failures_total)"
-    r'|run_state(?=\{.*\} 0$)|run_activity_seconds_total(?!\{.*activity="(?:startup|validate|checkpoint)"))[{ ].*\n',
-    re.MULTILINE,
+    r"|run_(?:info|metric_epoch|metric_step|dropped_metrics_total|export_failures_total))"
 )
-_WEIGHTS = re.compile(r"^(?:push_time_seconds|gangplank_\w+_model_weights_bucket)\{.*\n", re.MULTILINE)
+_WEIGHTS = re.compile(r"gangplank_\w+_model_weights_bucket")
 
 _PHASE = "|".join(PHASES)
 _NEWEST = (
@@ -86,15 +84,15 @@ class GatewaySource:
 
     def __init__(self, client: GatewayClient) -> None:
         self._client = client
-        self._weights: str = ""
+        self._page = ""
 
     def __str__(self) -> str:
         return str(self._client)
 
     def read(self) -> Reading:
         """See `Source`."""
-        groups, page = self._client.groups(_UNREAD)
-        self._weights = "".join(_WEIGHTS.findall(page.text))
+        groups, page = self._client.groups(lambda name: not _UNREAD.fullmatch(name))
+        self._page = page.text
         return Reading(observe_groups(groups), page.now)
 
     def past(self, now: float, points: int, names: Iterable[str]) -> Iterator[Past]:  # noqa: ARG002
@@ -104,9 +102,9 @@ class GatewaySource:
     def weights(self, labels: Mapping[str, str]) -> list[tuple[str, int]]:
         """See `Source`; as they were in the last reading."""
         job = f'job="{_escaped(labels.get("job", ""))}"'
-        of_job = (line for line in self._weights.splitlines(keepends=True) if job in line)
+        of_job = (line for line in self._page.split("\n") if job in line)
         phase = labels.get("phase", "")
-        for group in read_groups("".join(of_job), self._client.strike):
+        for group in read_groups("\n".join(of_job), self._client.strike, lambda name: bool(_WEIGHTS.fullmatch(name))):
             if dict(group.labels) | ({"run": group.run} if group.run else {}) == labels:
                 return bucket_counts(phase, [(one.labels, one.value) for one in group.series])
         return []

@@ -22,12 +22,14 @@ KINDS = {
 _BLANKS = r"[ \t]*+"
 _NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*+"
 _LABEL = rf'{_BLANKS}([a-zA-Z_][a-zA-Z0-9_]*+){_BLANKS}={_BLANKS}"((?:[^"\\]|\\["\\n])*+)"{_BLANKS}'
+_LABELS = rf"(?:{_LABEL},)*+(?:{_LABEL})?+"
 SAMPLE = re.compile(
     rf"(?P<name>{_NAME}){_BLANKS}"
-    rf"(?:\{{(?P<labels>(?:{_LABEL},)*+(?:{_LABEL})?+){_BLANKS}\}}{_BLANKS})?+"
+    rf"(?:\{{(?P<labels>{_LABELS}){_BLANKS}\}}{_BLANKS})?+"
     rf"(?P<value>[^ \t]*+)(?:[ \t]++(?P<timestamp>[+-]?[0-9]++))?",
 )
 LABEL = re.compile(_LABEL)
+LABELS = re.compile(_LABELS)
 COMMENT = re.compile(rf"#{_BLANKS}(HELP|TYPE)[ \t]++(.*)")
 COMMENT_ON = re.compile(rf"({_NAME})(?:([ \t]++)(.*))?")
 HELP = re.compile(r'(?:[^\\]|\\[\\n"])*+')
@@ -107,7 +109,7 @@ class _Reader:
                 raise ValueError(f'second HELP line for metric name "{family.name}"')
             if not HELP.fullmatch(text):
                 raise ValueError("invalid escape sequence in HELP")
-            family.help = _unescape(text)
+            family.help = unescape(text)
         elif text:
             if family.kind is not None:
                 raise ValueError(f'second TYPE line for metric name "{family.name}", or TYPE reported after samples')
@@ -165,7 +167,7 @@ def _labels(text: str, bound_label: str | None) -> tuple[dict[str, str], float]:
     labels: dict[str, str] = {}
     bound = math.nan
     for name, escaped in LABEL.findall(text):
-        value = _unescape(escaped)
+        value = unescape(escaped)
         if NOT_UTF8.search(value):
             raise ValueError(f'invalid label value of "{name}": not UTF-8')
         if name == "__name__":
@@ -189,5 +191,6 @@ def number(text: str) -> float:
     return value
 
 
-def _unescape(text: str) -> str:
+def unescape(text: str) -> str:
+    """Return the value of a label, or a help text, from its escaped form."""
     return ESCAPE.sub(lambda escape: "\n" if escape[1] == "n" else escape[1], text) if "\\" in text else text
