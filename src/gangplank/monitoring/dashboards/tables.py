@@ -19,6 +19,8 @@ _HIDDEN = (
     "python_version",
     "slurm_job_id",
 )
+# Grafana before 9.5 knows only the second; newer ones make the first of it.
+_COLORED = {"custom.cellOptions": {"type": "color-text"}, "custom.displayMode": "color-text"}
 _STATES = {"running": "blue", "finished": "green", "failed": "red", "interrupted": "orange"}
 
 
@@ -45,7 +47,7 @@ def red(above: float | None = None, below: float | None = None) -> dict[str, Any
     """Return the config of a column that is red above, or below, a value."""
     first, second = ("text", "red") if below is None else ("red", "text")
     steps = [{"color": first, "value": None}, {"color": second, "value": above if below is None else below}]
-    return {"thresholds": {"mode": "absolute", "steps": steps}, "custom.cellOptions": {"type": "color-text"}}
+    return {"thresholds": {"mode": "absolute", "steps": steps}, **_COLORED}
 
 
 def table(
@@ -122,10 +124,6 @@ def _overrides_of_labels() -> list[dict[str, Any]]:
         "&var-run=${__value.raw:percentencode}&${datasource:queryparam}&${__url_time_range}"
     )
     return [
-        _of(
-            "state",
-            mappings=[{"type": "value", "options": colors}],
-            **{"custom.cellOptions": {"type": "color-text"}},
-        ),
+        _of("state", mappings=[{"type": "value", "options": colors}], **_COLORED),
         _of("run", links=[{"title": "Show this run", "url": link}]),
     ]
