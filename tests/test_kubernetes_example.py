@@ -69,6 +69,11 @@ def test_the_monitors_find_the_pods_and_keep_the_job_of_the_training() -> None:
         assert endpoint["port"] == name
         assert endpoint["honorLabels"] is True
         assert DURATION.fullmatch(endpoint["interval"])
+        # What the operator adds, and what changes with each pod.
+        (relabeling,) = endpoint["relabelings"]
+        assert relabeling["action"] == "labeldrop"
+        assert all(re.fullmatch(relabeling["regex"], label) for label in ("pod", "container", "endpoint"))
+        assert not any(re.fullmatch(relabeling["regex"], label) for label in ("job", "instance", "__address__"))
 
 
 def test_the_rules_have_the_fields_that_the_operator_needs() -> None:

@@ -184,6 +184,7 @@ def test_where_docker_answers_compose_starts_and_stops_them(stack: Stack) -> Non
     assert f"http://127.0.0.1:{stack.ports['GRAFANA_PORT']}\n" in told
     file = stack.examples / "stack" / "compose.yaml"
     assert f"compose --file {file} up --detach" in stack.notes.read_text()
+    assert f"compose --file {file} exec -T prometheus kill -HUP 1" in stack.notes.read_text()
     assert (stack.examples / "stack" / "generated" / "rules" / "gangplank.yml").stat().st_mode & 0o777 == 0o644
     assert stack.succeeds("stop.sh") == "Stopped: the containers\n"
     assert f"compose --file {file} down --volumes" in stack.notes.read_text()

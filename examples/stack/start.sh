@@ -60,6 +60,8 @@ if [ "$docker" = yes ]; then
     alive() { [ -n "$(compose ps --quiet --status running "$1")" ]; }
     log() { compose logs --tail 20 "$1"; }
     await "$addresses" pushgateway alertmanager prometheus grafana
+    # Where Prometheus ran before, it has the rules of then. (A signal by `compose kill` would end its restart policy.)
+    compose exec -T prometheus kill -HUP 1
 else
     trap 'sh "$here/stop.sh" >/dev/null' EXIT
     cp -R "$here/generated/rules" "$here/alertmanager.yml" "$state"

@@ -7,20 +7,19 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gangplank.monitoring import dashboards, rules
 from gangplank.testing import MemorySink
 from support.fleet import fleet
-from support.grafana import BUILT_IN, chosen, in_short, interpolated, merged, panels, variables, without_answer
+from support.grafana import BUILT_IN, chosen, in_short, interpolated, panels, rows, variables, without_answer
 from support.reading import eventually
-from support.servers import Generation, Prometheus, prometheus, pushgateway
+from support.servers import Generation, prometheus, pushgateway
 
 DASHBOARDS = dashboards()
 ALL = ["gangplank-fleet.json", "gangplank-run.json"]
@@ -39,8 +38,10 @@ def exprs(name: str) -> dict[str, str]:
         for target in panel.get("targets", ())
     }
     found |= {f"annotation {one['name']}": one["expr"] for one in dashboard["annotations"]["list"]}
-    selectors = {one["name"]: one["query"]["query"].removeprefix("label_values(") for one in variables(dashboard)}
-    return found | {f"variable {one}": query.rpartition(",")[0] for one, query in selectors.items()}
+    for one in variables(dashboard):
+        kind, _, query = one["query"]["query"].removesuffix(")").partition("(")
+        found[f"variable {one['name']}"] = query.rpartition(",")[0] if kind == "label_values" else query
+    return found
 
 
 def families(expr: str) -> tuple[set[str], set[str]]:
@@ -91,14 +92,19 @@ def test_the_data_source_and_all_else_that_varies_is_a_variable(name: str) -> No
             assert panel["targets"]
             assert all(one["datasource"] == DATASOURCE for one in (panel, *panel["targets"]))
     listed = dashboard["templating"]["list"]
+    assert all("current" in one for one in listed)  # some of Grafana 10 cannot do without
     assert all(one["datasource"] == DATASOURCE for one in (*listed[1:], *dashboard["annotations"]["list"]))
     used = {one or other for one, other in re.findall(r"\$(\w+)|\$\{(\w+)", json.dumps(dashboard))}
     used |= {panel["repeat"] for panel in panels(dashboard) if "repeat" in panel}
     assert {one for one in used if not one.isdigit()} - BUILT_IN.keys() - OF_LINKS == {one["name"] for one in listed}
-    assert all(one["multi"] and one["includeAll"] for one in variables(dashboard))
+    assert all(one["multi"] for one in variables(dashboard))
+    # Where there is `All`, Grafana 9 and 10 open with it; where there is none, with the first if nothing is chosen.
+    assert [one["name"] for one in variables(dashboard) if not one["includeAll"]] == (["run"] if name == ALL[1] else [])
+    assert all((one["current"]["value"] == ["$__all"]) == one["includeAll"] for one in variables(dashboard))
     # Each variable is asked for after those that its query has.
     for place, one in enumerate(listed):
-        assert set(re.findall(r"\$(\w+)", str(one["query"]))) <= {other["name"] for other in listed[:place]}
+        names = {other["name"] for other in listed[:place]}
+        assert set(re.findall(r"\$(\w+)", str(one["query"]))) - BUILT_IN.keys() <= names
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -115,6 +121,26 @@ def test_queries_name_what_there_is_and_join_by_what_all_have(name: str) -> None
         assert set(re.findall(r"\bon \(([^)]*)\)", expr)) <= {"job, phase, run", "job, phase", "host", ""}, where
         for window in re.findall(r"\[(.+?)\]", expr):
             assert window in ("$__rate_interval", "$__range") or int(window.removesuffix("m")) >= 5, where
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_tables_say_nothing_of_rows_in_their_cells_and_their_links_are_encoded(name: str) -> None:
+    for panel in panels(DASHBOARDS[name]):
+        if panel["type"] == "table":
+            everywhere, *others = panel["fieldConfig"]["overrides"]
+            assert everywhere["matcher"] == {"id": "byRegexp", "options": ".*"}
+            assert everywhere["properties"] == [{"id": "noValue", "value": "-"}]
+            of_each = [{each["id"]: each["value"] for each in one["properties"]} for one in others]
+            for each in of_each:  # a colour for Grafana 9.5 and newer, and for those before
+                assert each.get("custom.cellOptions", {}).get("type") == each.get("custom.displayMode")
+            assert any("custom.displayMode" in each for each in of_each)
+            (url,) = (link["url"] for each in of_each for link in each.get("links", ()))
+            of_the_row = re.findall(r"=\$\{(\w+)\.([^}]+)\}", url)
+            assert of_the_row == [
+                ("__data", "fields.job:percentencode"),
+                ("__data", "fields.phase:percentencode"),
+                ("__value", "raw:percentencode"),
+            ]
 
 
 def test_the_documentation_names_what_there_is() -> None:
@@ -161,14 +187,6 @@ def dcgm() -> Iterator[str]:
             thread.join()
 
 
-def rows(server: Prometheus, name: str, title: str, values: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-    """Return the rows of a table; a value has the title of its column."""
-    (panel,) = (one for one in panels(DASHBOARDS[name]) if one["title"] == title)
-    titles = panel["transformations"][1]["options"]["renameByName"]
-    frames = [server.query(interpolated(one["expr"], values)) for one in panel["targets"]]
-    return [{titles.get(f"Value #{key}", key): value for key, value in row.items()} for row in merged(frames)]
-
-
 @pytest.mark.parametrize("generation", ["old", "new"])
 def test_each_panel_shows_something(tmp_path: Path, generation: Generation) -> None:
     with (
@@ -195,7 +213,7 @@ def test_each_panel_shows_something(tmp_path: Path, generation: Generation) -> N
         assert not [one for one in each["metric"] if re.search("elapsed|rate|model|epochs_count", one)]
         assert len(each["run"]) == 5
 
-        shown = rows(server, "gangplank-fleet.json", "All runs", everything)
+        shown = rows(server, DASHBOARDS[ALL[0]], "All runs", everything)
         by_state = sorted((row["job"], row["phase"], row["state"], row.get("alerts", 0)) for row in shown)
         assert by_state == [
             ("broken", "train", "failed", 1),
@@ -211,9 +229,9 @@ def test_each_panel_shows_something(tmp_path: Path, generation: Generation) -> N
             assert digits[column] >= 0
         assert digits["its best"] <= digits["validation loss"]
 
-        held = rows(server, "gangplank-fleet.json", "GPUs of the machines with running trainings", everything)
+        held = rows(server, DASHBOARDS[ALL[0]], "GPUs of the machines with running trainings", everything)
         assert [(row["busiest GPU"], row["GPUs"], row["under 10 %"]) for row in held] == [(97, 2, 1)] * 3
-        assert len(rows(server, "gangplank-run.json", "Runs", everything)) == 5
+        assert len(rows(server, DASHBOARDS[ALL[1]], "Runs", everything)) == 5
         verdict = [
             server.query(interpolated(panel["targets"][0]["expr"], everything))[0][1]
             for panel in DASHBOARDS["gangplank-fleet.json"]["panels"][:2]

@@ -52,7 +52,7 @@ def interpolated(text: str, chosen: Mapping[str, Sequence[str]]) -> str:
             return BUILT_IN[name]
         if name.isdigit():  # as in label_replace
             return match[0]
-        values = [one if one == ".*" else re.sub(r"[\\^$*+?.()|]", r"\\\\\g<0>", one) for one in chosen[name]]
+        values = [one if one == ".*" else re.sub(r"[\\^$*{}'\[\]+?.()|]", r"\\\\\g<0>", one) for one in chosen[name]]
         return values[0] if len(values) == 1 else f"({'|'.join(values)})"
 
     return re.sub(r"\$(\w+)|\$\{(\w+)\}", value, text)
@@ -63,14 +63,23 @@ def values_of_variable(prometheus: Prometheus, query: str, regex: str = "") -> l
 
     Args:
         prometheus: the data source.
-        query: `label_values(selector, label)`, with the values of its variables.
+        query: `label_values(selector, label)`, or `query_result(promql)`, with the values of its variables.
         regex: of the variable: with slashes around it.
     """
-    parts = re.fullmatch(r"label_values\((.+),\s*(\w+)\)", query)
-    assert parts, query
-    asked = urllib.parse.urlencode({"match[]": parts[1], "start": time.time() - RANGE, "end": time.time()})
-    values = json.loads(get(f"{prometheus.url}/api/v1/label/{parts[2]}/values?{asked}", timeout=60))["data"]
-    return [value for value in values if re.search(regex.strip("/"), value)]
+    if promql := re.fullmatch(r"query_result\((.+)\)", query):
+        values = [_in_text(*sample) for sample in prometheus.query(promql[1])]
+    else:
+        parts = re.fullmatch(r"label_values\((.+),\s*(\w+)\)", query)
+        assert parts, query
+        asked = urllib.parse.urlencode({"match[]": parts[1], "start": time.time() - RANGE, "end": time.time()})
+        values = json.loads(get(f"{prometheus.url}/api/v1/label/{parts[2]}/values?{asked}", timeout=60))["data"]
+    found = [match for value in values if (match := re.search(regex.strip("/"), value))]
+    return [match[1] if match.re.groups else match.string for match in found]
+
+
+def _in_text(labels: Labels, value: float) -> str:
+    """Return a sample as Grafana shows it to the regular expression of a variable."""
+    return "{" + ",".join(f'{name}="{one}"' for name, one in labels.items()) + f"}} {value!r} {time.time() * 1000:.0f}"
 
 
 def variables(dashboard: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -87,6 +96,16 @@ def chosen(prometheus: Prometheus, dashboard: Mapping[str, Any]) -> tuple[dict[s
         each[one["name"]] = values_of_variable(prometheus, query, one.get("regex", ""))
         everything[one["name"]] = [one["allValue"]] if one["allValue"] else each[one["name"]]
     return everything, each
+
+
+def at_first(prometheus: Prometheus, dashboard: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return what the variables of a dashboard are when it is opened: what is chosen in it, or the first value."""
+    values: dict[str, list[str]] = {}
+    for one in variables(dashboard):
+        options = values_of_variable(prometheus, interpolated(one["query"]["query"], values), one.get("regex", ""))
+        everything = [one["allValue"]] if one["allValue"] else options
+        values[one["name"]] = everything if one["current"]["value"] == ["$__all"] else options[:1]
+    return values
 
 
 def queries(dashboard: Mapping[str, Any], values: Mapping[str, Sequence[str]]) -> Iterator[Query]:
@@ -129,6 +148,16 @@ def merged(frames: Sequence[Sequence[tuple[Labels, float]]]) -> list[Row]:
             if not fit:
                 rows.append(new)
     return rows
+
+
+def rows(
+    prometheus: Prometheus, dashboard: Mapping[str, Any], title: str, values: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """Return the rows of a table of a dashboard; a value has the title of its column."""
+    (panel,) = (one for one in panels(dashboard) if one["title"] == title and one["type"] == "table")
+    titles = panel["transformations"][1]["options"]["renameByName"]
+    frames = [prometheus.query(interpolated(one["expr"], values)) for one in panel["targets"]]
+    return [{titles.get(f"Value #{key}", key): value for key, value in row.items()} for row in merged(frames)]
 
 
 def in_short() -> str:

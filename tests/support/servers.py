@@ -20,9 +20,10 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import pytest
@@ -239,6 +240,7 @@ def prometheus(
     alerts_to: str = "",
     each: str = "250ms",
     rules_each: str = "1s",
+    labels: Mapping[str, str] = MappingProxyType({}),
     generation: Generation = GENERATION,
 ) -> Iterator[Prometheus]:
     """Run a real Prometheus that scrapes a gateway, or whatever the targets are (`a,b`).
@@ -253,6 +255,7 @@ def prometheus(
         alerts_to: `host:port` of an Alertmanager.
         each: how often it scrapes.
         rules_each: how often it evaluates the rules.
+        labels: of the targets, as Prometheus' operator adds those of a pod.
         generation: of the servers.
     """
     binary = find("prometheus", generation=generation)
@@ -265,7 +268,8 @@ def prometheus(
         "rule_files: [rules.yml]\n"
         f"alerting: {{alertmanagers: [{{static_configs: [{{targets: [{alerts_to}]}}]}}]}}\n"
         "scrape_configs:\n"
-        f"- {{job_name: {job}, honor_labels: {honor}, static_configs: [{{targets: [{target}]}}]}}\n",
+        f"- {{job_name: {job}, honor_labels: {honor}, "
+        f"static_configs: [{{targets: [{target}], labels: {json.dumps(dict(labels))}}}]}}\n",
     )
     command = [
         binary,

@@ -20,7 +20,10 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         epilog=epilog(done="written", failed="the file cannot be written"),
     )
     parser.add_argument(
-        "--format", choices=FORMATS, default="prometheus", help="a rule file, or a PrometheusRule for the operator"
+        "--format",
+        choices=FORMATS,
+        default="prometheus",
+        help="a rule file, or a PrometheusRule for the operator; give it the label that yours selects",
     )
     parser.add_argument("--out", metavar="FILE", type=Path, help="the file to write (default: standard output)")
     of_alerts = parser.add_argument_group("thresholds of the alerts")

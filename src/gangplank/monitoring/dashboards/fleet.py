@@ -12,6 +12,18 @@ from gangplank.monitoring.dashboards.tables import Column, red, table
 _EACH_RUN = f"gangplank_run_state{{{JOBS}}} == 1"  # it has one state
 _ALERTS = f"ALERTS{{{FIRING},{JOBS}}}"
 
+
+def _alerts_of_runs() -> str:
+    """Return a query for how many alerts fire for each run: its own, and those of its job and phase."""
+
+    def by(labels: str, matchers: str) -> str:
+        alerts = f"ALERTS{{{FIRING},{JOBS},{matchers}}}"
+        return f"({_EACH_RUN}) * on ({labels}) group_left () count by ({labels}) ({alerts})"
+
+    own, shared = by("job, phase, run", 'run!=""'), by("job, phase", 'phase!="",run=""')
+    return f"{own} + {shared} or {own} or {shared}"
+
+
 # DCGM's exporter names the host `Hostname`, and our info family `host`.
 _RUNNING_ON = (
     f'gangplank_run_info{{{JOBS}}} and on (job, phase, run) gangplank_run_state{{{JOBS},state="running"}} == 1'
@@ -32,16 +44,12 @@ def fleet() -> dict[str, Any]:
         ],
         panels=[*_verdict(), *row("Runs", _runs(), _states()), *row("GPUs burning for nothing", _held(), _busy())],
         time_range="6h",
+        alerts=f'ALERTS{{{FIRING},job=~"$job"}}',
     )
 
 
 def _verdict() -> list[Panel]:
-    need = f"""count(
-  count without (rank, instance, state) (
-    {_EACH_RUN} and on (job, phase, run) ALERTS{{{FIRING},{JOBS},run!=""}}
-    or {_EACH_RUN} and on (job, phase) ALERTS{{{FIRING},{JOBS},phase!="",run=""}}
-  )
-) or vector(0)"""
+    need = f"count(count without (rank, instance, state) ({_alerts_of_runs()})) or vector(0)"
     run = f"""count(
   count without (rank, instance, state) (gangplank_run_state{{{JOBS},state="running"}} == 1)
 ) or vector(0)"""
@@ -76,11 +84,7 @@ def _runs() -> Panel:
         [
             Column("", _EACH_RUN, without=""),
             Column("", f"gangplank_run_info{{{JOBS}}}"),
-            Column(
-                "alerts",
-                f"({_EACH_RUN}) * on (job, phase, run) group_left () count by (job, phase, run) ({_ALERTS})",
-                config=red(above=1),
-            ),
+            Column("alerts", _alerts_of_runs(), config=red(above=1)),
             Column("progress", f"gangplank:run_progress_ratio{{{JOBS}}}", "percentunit"),
             Column("time left", f"gangplank:run_remaining_seconds{{{JOBS}}}", "s"),
             Column("heartbeat", age("heartbeat", JOBS), "s", config=red(above=180)),
@@ -99,7 +103,7 @@ def _states() -> Panel:
     return graph(
         "Runs by state",
         "How many runs there are of each state.",
-        lines(f"count by (state) ({_EACH_RUN})", "{{state}}"),
+        lines(f"count by (state) (count without (rank, instance) ({_EACH_RUN}))", "{{state}}"),
         width=24,
         custom={"lineInterpolation": "stepAfter"},
     )
@@ -124,6 +128,7 @@ def _held() -> Panel:
         sort="busiest GPU",
         descending=False,
         width=12,
+        empty="No GPU of a machine with a running training is known",
     )
 
 

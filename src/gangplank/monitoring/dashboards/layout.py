@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from gangplank.monitoring.dashboards.panels import COLUMNS, DATASOURCE, Panel
-from gangplank.monitoring.dashboards.queries import FIRING
 
 SCHEMA_VERSION = 36  # Grafana 9.0; newer ones migrate it
 
@@ -19,6 +18,7 @@ def dashboard(
     variables: Sequence[dict[str, Any]],
     panels: Sequence[Panel],
     time_range: str,
+    alerts: str,
 ) -> dict[str, Any]:
     """Return a dashboard.
 
@@ -29,6 +29,7 @@ def dashboard(
         variables: after that of the data source.
         panels: in the order of reading.
         time_range: how far it looks back, such as `6h`.
+        alerts: a query for those that are marked in the graphs.
     """
     return {
         "uid": uid,
@@ -63,7 +64,7 @@ def dashboard(
                     "datasource": DATASOURCE,
                     "enable": True,
                     "iconColor": "red",
-                    "expr": f'ALERTS{{{FIRING},job=~"$job"}}',
+                    "expr": alerts,
                     "step": "1m",
                     "titleFormat": "{{alertname}}",
                     "textFormat": "{{job}} {{phase}} {{run}}",
@@ -75,34 +76,47 @@ def dashboard(
     }
 
 
-def variable(name: str, query: str, *, every: str | None = ".*", **more: Any) -> dict[str, Any]:
+def variable(
+    name: str, query: str, *, every: str | None = ".*", opens_with_all: bool = True, **more: Any
+) -> dict[str, Any]:
     """Return a variable of which several values can be chosen.
 
     Args:
         name: of the variable.
         query: for its values.
         every: a regular expression that stands for all of them; None for the list of all of them.
+        opens_with_all: whether all are chosen at first; otherwise the first one is, and there is no `All`, since
+            Grafana 9 and 10 would take that for the first.
         more: further fields.
     """
+    text, value = (["All"], ["$__all"]) if opens_with_all else ([], [])
+    kind = 3 if query.startswith("query_result(") else 1  # of the editor for variables; 1 is label_values
     return {
         "name": name,
         "label": name.capitalize(),
         "type": "query",
         "datasource": DATASOURCE,
         "definition": query,
-        "query": {"qryType": 1, "query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
+        "query": {"qryType": kind, "query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
         "refresh": 2,  # when the time range changes
         "sort": 1,
         "multi": True,
-        "includeAll": True,
-        "allValue": every,
-        "current": {"text": ["All"], "value": ["$__all"]},
+        "includeAll": opens_with_all,
+        "allValue": every if opens_with_all else None,
+        "current": {"text": text, "value": value},
         **more,
     }
 
 
 def _data_source() -> dict[str, Any]:
-    return {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "refresh": 1}
+    return {
+        "name": "datasource",
+        "label": "Data source",
+        "type": "datasource",
+        "query": "prometheus",
+        "refresh": 1,
+        "current": {},  # the default one; some of Grafana 10 cannot do without the field
+    }
 
 
 def _placed(panels: Sequence[Panel]) -> list[Panel]:

@@ -14,6 +14,10 @@ SHORTEST_STEP = "1m"
 RATE = "$__rate_interval"
 
 
+# Of a training of several ranks, each may name its own run: what compares them goes by the job of what is selected.
+OF_THESE_JOBS = f"and on (job, phase) gangplank_run_state{{{RUNS}}}"
+
+
 def running(selected: str) -> str:
     """Return the end of a query whose results are to be of runs that are running."""
     return f'and ignoring (state) gangplank_run_state{{{selected},state="running"}} == 1'

@@ -6,7 +6,7 @@ from typing import Any
 
 from gangplank.monitoring.dashboards.layout import dashboard, variable
 from gangplank.monitoring.dashboards.panels import Panel, graph, lines, row
-from gangplank.monitoring.dashboards.queries import JOBS, PHASES, RATE, RUNS, age, of_training
+from gangplank.monitoring.dashboards.queries import FIRING, JOBS, OF_THESE_JOBS, PHASES, RATE, RUNS, age, of_training
 from gangplank.monitoring.dashboards.run_metrics import metrics
 from gangplank.monitoring.dashboards.run_speed import speed
 from gangplank.monitoring.dashboards.run_weights import weights
@@ -26,7 +26,7 @@ def run() -> dict[str, Any]:
         variables=[
             variable("job", "label_values(gangplank_run_state, job)"),
             variable("phase", 'label_values(gangplank_run_state{job=~"$job"}, phase)'),
-            variable("run", f"label_values(gangplank_run_state{{{JOBS}}}, run)", sort=2),  # the newest first
+            _run(),
             variable(
                 "metric", f"label_values({names}, __name__)", every=None, regex=f"/^gangplank_[a-z]+_(?!{_OURS})/"
             ),
@@ -39,6 +39,21 @@ def run() -> dict[str, Any]:
             *weights(),
         ],
         time_range="6h",
+        alerts=f'ALERTS{{{FIRING},{RUNS}}} or ALERTS{{{FIRING},{JOBS},run=""}} {OF_THESE_JOBS}',
+    )
+
+
+def _run() -> dict[str, Any]:
+    """Return the variable of the runs within the time range: the newest first, and last those without a name."""
+    started = "max by (run) (max_over_time(gangplank_run_start_timestamp_seconds{%s,run%s}[$__range]))"
+    named, unnamed = (started % (JOBS, matcher) for matcher in ('!=""', '=""'))
+    return variable(
+        "run",
+        f"query_result(sort_desc({named} or 0 * {unnamed}))",
+        opens_with_all=False,
+        # Grafana has results as `{run="name"} value time`. Those without a name are selected by an empty one.
+        regex=r'/^\{(?:run=")?(.*?)"?\} /',
+        sort=0,  # as they come
     )
 
 

@@ -32,9 +32,16 @@ def _metric() -> Panel:
 def _metric_since_start() -> Panel:
     """Return a graph in which all runs begin at zero: a matrix of the seconds since the start, and of the runs."""
     seconds = f'{{__name__=~"gangplank_({PHASES})_elapsed_time_seconds",{RUNS}}}'  # stands still once the run has ended
-    pair = [{**lines(f"max without (instance) ({expr})", ""), "format": "table"} for expr in (seconds, _METRIC)]
-    matrix = {"rowField": "Value #A", "columnField": "run", "valueField": "Value #B", "emptyValue": "null"}
-    rows = "Value #A\\run"  # as Grafana names them
+    pair = [
+        # Without a label, or with a name that several jobs or ranks have, `run` cannot tell them apart.
+        {
+            **lines(f'label_join(max without (instance) ({expr}), "line", " ", "job", "run", "rank")', ""),
+            "format": "table",
+        }
+        for expr in (seconds, _METRIC)
+    ]
+    matrix = {"rowField": "Value #A", "columnField": "line", "valueField": "Value #B", "emptyValue": "null"}
+    rows = "Value #A\\line"  # as Grafana names them
     return panel(
         "xychart",
         "$metric",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gangplank.monitoring.dashboards.panels import Panel, graph, lines, now, panel, row
-from gangplank.monitoring.dashboards.queries import JOBS, RATE, RUNS
+from gangplank.monitoring.dashboards.queries import JOBS, OF_THESE_JOBS, RATE, RUNS
 
 
 def speed() -> list[Panel]:
@@ -79,17 +79,19 @@ def _activities_in_all() -> Panel:
 def _lost() -> Panel:
     return graph(
         "Steps lost",
-        "Steps that a restart repeated, because it went on from an older checkpoint. Recorded every five minutes.",
-        lines(f"gangplank:training_steps_lost{{{JOBS}}}", "{{job}}"),
+        "Steps that a restart repeated, because it went on from an older checkpoint. Recorded every four minutes.",
+        lines(f"gangplank:training_steps_lost{{{JOBS}}} {OF_THESE_JOBS}", "{{job}}"),
     )
 
 
 def _share_of_ranks(what: str) -> Panel:
     title = {"data_wait": "Waiting for data", "forward": "Forward pass"}[what]
+    each = f"rate(gangplank_run_{what}_seconds_total{{%s}}[{RATE}])"
+    of_ranks = JOBS + ',rank!=""'
     return graph(
         f"{title}, by rank",
         "The share of the time; with per_rank=True, of each rank.",
-        lines(f"rate(gangplank_run_{what}_seconds_total{{{RUNS}}}[{RATE}])", "{{job}} {{run}} {{rank}}"),
+        lines(f"{each % RUNS} or {each % of_ranks} {OF_THESE_JOBS}", "{{job}} {{run}} {{rank}}"),
         unit="percentunit",
     )
 
@@ -97,11 +99,12 @@ def _share_of_ranks(what: str) -> Panel:
 def _behind() -> Panel:
     queries = []
     for what in ("data_wait", "forward"):
-        each = f'rate(gangplank_run_{what}_seconds_total{{{JOBS},rank!=""}}[{RATE}])'
-        fastest = f"min without (rank, run, instance) ({each})"
+        each = f'(rate(gangplank_run_{what}_seconds_total{{{JOBS},rank!=""}}[{RATE}]) > 0)'  # one of 0 does not run
+        fastest = f"min without (rank, run, instance) {each}"
         queries.append(
             lines(
-                f"{each} - ignoring (rank, run, instance) group_left () {fastest}", f"{{{{job}}}} {{{{rank}}}} {what}"
+                f"{each} - ignoring (rank, run, instance) group_left () {fastest} {OF_THESE_JOBS}",
+                f"{{{{job}}}} {{{{rank}}}} {what}",
             )
         )
     return graph(

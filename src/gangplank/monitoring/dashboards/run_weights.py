@@ -34,7 +34,8 @@ def _weights() -> Panel:
         "heatmap",
         "Weights of $run",
         "How many of the trainable weights are in each bucket.",
-        [{**lines(f"sum by (le) ({_BUCKETS})", "{{le}}"), "format": "heatmap"}],
+        # A run of several phases has its weights in each.
+        [{**lines(f"sum by (le) (avg without (phase) ({_BUCKETS}))", "{{le}}"), "format": "heatmap"}],
         (12, 9),
         repeat="run",
         repeatDirection="h",
