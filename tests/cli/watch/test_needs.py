@@ -185,15 +185,16 @@ class Answer:
         self.text, self.now = body, now
 
 
-def test_a_long_evaluation_is_not_stuck_until_it_takes_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("activity", ["validate", "checkpoint", "other"])
+def test_a_long_evaluation_is_not_stuck_until_it_takes_an_hour(activity: str, monkeypatch: pytest.MonkeyPatch) -> None:
     watcher = watching("127.0.0.1:1")
     begin = 1e9
     times = 'push_time_seconds{job="a",phase="train"} '
 
     def seen(second: float, spent: float, idle: float) -> View:
         now = begin + second
-        activity = 'run_activity_seconds_total{activity="validate"}'
-        body = page("running", {UPDATE: idle, activity: spent}, now=now).replace('run="r1"', 'job="a",phase="train"')
+        counter = f'run_activity_seconds_total{{activity="{activity}"}}'
+        body = page("running", {UPDATE: idle, counter: spent}, now=now).replace('run="r1"', 'job="a",phase="train"')
         body = f"pushgateway_build_info 1\n{body}{times}{now}\n{times.replace('time', 'failure_time')}0\n"
         monkeypatch.setattr(watcher._source._client, "page", lambda: Answer(body, now))  # type: ignore[attr-defined] # noqa: SLF001
         view = watcher.read()

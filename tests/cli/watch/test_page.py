@@ -10,20 +10,25 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
+from gangplank.cli.remote.prometheus import Prometheus as Client
 from gangplank.cli.watch import server as servers
+from gangplank.cli.watch import watcher as watchers
 from gangplank.cli.watch.server import PageServer, listening_address
+from gangplank.cli.watch.sources import PrometheusSource
 from gangplank.cli.watch.watcher import Watcher
 from gangplank.core.errors import ConfigurationError
 from gangplank.testing.gateway import Gateway
 from support.gateway_client import talk
 from support.reading import eventually
-from support.servers import Server
+from support.servers import Server, prometheus
+from support.verbs import put_at
 from support.watched import looked, page, push, watching, weights
 
 UPDATE = "run_last_update_timestamp_seconds"
@@ -119,6 +124,59 @@ def test_jobs_can_be_chosen_and_refreshing_can_be_paused(gateway: Server) -> Non
     assert '<a href="/?job=llm-%2A">Refresh again</a>' in chosen
 
 
+def test_the_first_link_pauses_refreshing(gateway: Server) -> None:
+    """By keyboard, the second one may be too late."""
+    push(gateway.address, page("running", {UPDATE: 1530}), "digits")
+    watcher, view = looked(gateway.address)
+    with serving(watcher) as server:
+        for path in ("/", f"/run?{urlencode(view.runs[0].labels)}"):
+            links = Elements(get(server, path)[1]).all("a")
+            assert "paused=1" in "".join(str(link["href"]) for link in links[:2])
+        assert "paused" in str(Elements(get(server, "/?job=d*")[1]).all("a")[0]["href"])
+
+
+def test_a_label_may_be_empty(gateway: Server) -> None:
+    put_at(gateway.address, "/metrics/job/digits/phase/train/team@base64/=", page())
+    watcher, view = looked(gateway.address)
+    with serving(watcher) as server:
+        assert get(server, f"/run?{urlencode(view.runs[0].labels)}")[0] == 200
+
+
+def test_curves_in_the_table_have_as_many_points_as_can_be_seen(gateway: Server) -> None:
+    push(gateway.address, page(), "digits")
+    watcher, view = looked(gateway.address)
+    assert view.now is not None
+    for second in range(1, 200):
+        metrics = {"loss": 1.0 if second < 199 else 0.0}
+        watcher.history.add([replace(view.runs[0], metrics=metrics)], view.now + second)
+    with serving(watcher) as server:
+        table = get(server, "/")[1]
+        one = get(server, f"/run?{urlencode(view.runs[0].labels)}")[1]
+    drawn, drawn_one = (re.findall(r'<path d="M([^"]+)"', text)[0].split("L") for text in (table, one))
+    assert 40 <= len(drawn) <= 60
+    assert len(drawn_one) > 150
+    assert drawn[-1] == "118.0 26.0"  # the newest point
+
+
+def test_a_server_that_hangs_leaves_the_page_of_a_run(
+    gateway: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchers, "_PATIENCE", 0.2)
+    push(gateway.address, page() + weights(1, 5, 2, 0), "digits")
+    push(gateway.address, page(), "other")
+    with prometheus(tmp_path, gateway.address) as scraper:
+        scraper.await_query("count(gangplank_run_state) == 8")
+        watcher = Watcher(PrometheusSource(Client(scraper.url), 1), 5)
+        [digits] = [run for run in watcher.read().runs if run.job == "digits"]
+        with serving(watcher) as server:
+            path = f"/run?{urlencode(digits.labels)}"
+            eventually(lambda: get(server, path)[1], lambda text: "Histogram of 8 weights" in text)
+            scraper.freeze()
+            for _ in range(2):
+                assert "Histogram of 8 weights" in get(server, path)[1]
+            scraper.thaw()
+
+
 def test_a_gateway_that_is_down_is_a_line_on_the_page(gateway: Server) -> None:
     push(gateway.address, page(), "digits")
     watcher = looked(gateway.address)[0]
@@ -127,6 +185,8 @@ def test_a_gateway_that_is_down_is_a_line_on_the_page(gateway: Server) -> None:
     with serving(watcher) as server:
         text = get(server, "/")[1]
     assert f'<p class="trouble" role="alert">Cannot read {gateway.address}: ' in text
+    assert text.index('role="alert"') < text.index("<h1>0 s ago: The run is well.</h1>")
+    assert f"<title>(?) Runs on {gateway.address}</title>" in text
     assert ">digits</a>" in text
 
 

@@ -142,3 +142,18 @@ def test_the_past_is_that_of_the_runs_that_are_asked_for(gateway: Server, tmp_pa
         past = list(PrometheusSource(Client(server.url), 1).past(time.time(), 100, [name]))
     assert {dict(one.key)["job"] for one in past} == {"this"}
     assert {one.metric for one in past} == {"loss", "accuracy"}
+
+
+def test_a_server_that_refuses_the_past_shows_the_present() -> None:
+    now = time.time()
+
+    def answer(_: str, path: str) -> tuple[int, dict[str, str], str]:
+        if "query_range" in path:
+            return 422, {}, '{"status": "error", "error": "query processing would load too many samples"}'
+        metric = {"__name__": "gangplank_run_state", "job": "a", "phase": "train", "state": "running"}
+        return 200, {}, json.dumps({"data": {"result": [{"metric": metric, "value": [now, str(int(now))]}]}})
+
+    with served(answer) as (address, _):
+        view = Watcher(PrometheusSource(Client(address), 1), 5).read()
+    assert not view.error
+    assert [run.job for run in view.runs] == ["a"]

@@ -100,6 +100,35 @@ def test_a_wide_terminal_shows_more_metrics(gateway: Server) -> None:
     assert line.split()[5::3] == ["loss", "accuracy", "metric_0", "metric_1", "metric_2"]
 
 
+@pytest.mark.parametrize("height", [12, 24, 40])
+def test_of_the_only_run_there_is_as_much_as_fits(height: int, gateway: Server) -> None:
+    metrics = {f"train_{number:02}_{'n' * 70}": 1.0 for number in range(30)}
+    push(gateway.address, run_page("running", metrics) + weights(10, 40, 20, 0), "digits")
+    watcher, view = looked(gateway.address)
+    shown = lines(watcher, view, height=height)
+    text = "\n".join(shown)
+    assert height - 1 <= len(shown) <= max(height, 13)
+    first, last = shown.index("") + 4, shown.index("weights") - 2
+    assert shown[last] == f"{32 - (last - first)} more metrics; a taller terminal shows them."
+    assert ("<= +Inf" in text) == (height > 12)
+    assert ("more buckets; a taller" in text) == (height == 12)
+
+
+def test_long_names_leave_room_for_the_runs(gateway: Server) -> None:
+    for number in range(4):
+        push(gateway.address, run_page("running", {UPDATE: 1530}), f"{number}" + "name-" * 100)
+    watcher, view = looked(gateway.address)
+    shown = lines(watcher, view, height=24)
+    assert len(shown) <= 24
+    assert sum(line.startswith("! ") for line in shown) == 4
+
+
+def test_patterns_that_match_nothing_are_said(gateway: Server) -> None:
+    push(gateway.address, run_page(), "digits")
+    watcher = watching(gateway.address, "digit")
+    assert lines(watcher, watcher.read())[0] == "No run matches --job and --phase; of others, there are 1."
+
+
 @pytest.mark.parametrize("one", [True, False])
 def test_text_of_strangers_does_nothing(one: bool) -> None:
     with Gateway() as gateway:
@@ -134,6 +163,8 @@ def test_a_gateway_that_is_down_says_so_and_goes_on(gateway: Server) -> None:
     view = watcher.read()
     assert view.runs == before.runs
     shown = " ".join(lines(watcher, view))
+    assert shown.startswith("Cannot read ")
+    assert " 0 s ago: The run is well. " in shown
     assert f"Cannot read {gateway.address}: cannot reach {gateway.address}: " in shown
     assert "This is what it showed 0 s ago. " in shown
     assert "digits train" in shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -25,7 +26,8 @@ COMMAND = [sys.executable, "-m", "gangplank", "watch"]
 @contextmanager
 def started(*arguments: str, stdout: int = subprocess.PIPE) -> Iterator[subprocess.Popen[bytes]]:
     """Start the verb; kill it if it has not ended after the block."""
-    process = subprocess.Popen([*COMMAND, *arguments], stdout=stdout, stderr=subprocess.PIPE)
+    environment = dict(os.environ)  # without the size of pytest's terminal, which readline has exported past Python
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=stdout, stderr=subprocess.PIPE, env=environment)
     try:
         yield process
     finally:
@@ -129,6 +131,51 @@ def test_a_port_that_is_taken_is_one_line() -> None:
         )
     assert done.returncode == 1
     assert done.stderr == f"gangplank watch: cannot listen on {gateway.address}: Address already in use\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a terminal of POSIX")
+def test_a_terminal_of_another_size_has_another_frame() -> None:
+    import fcntl  # noqa: PLC0415  POSIX
+    import pty  # noqa: PLC0415
+    import struct  # noqa: PLC0415
+    import termios  # noqa: PLC0415
+
+    ours, theirs = pty.openpty()
+    shown = b""
+
+    def look() -> bytes:
+        nonlocal shown
+        if select.select([ours], [], [], 0)[0]:
+            shown += os.read(ours, 65536)
+        return shown
+
+    def resize(lines: int, columns: int) -> None:
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    with Gateway() as gateway:
+        for number in range(30):
+            push(gateway.address, page(), f"job-{number}")
+        resize(24, 80)
+        with started(gateway.address, "--every", "3600", stdout=theirs):
+            eventually(look, lambda seen: b"21 more; choose" in seen)
+            resize(80, 80)
+            eventually(look, lambda seen: all(b"job-%d " % number in seen for number in range(30)))
+    os.close(theirs)
+    os.close(ours)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a terminal of POSIX")
+def test_a_terminal_that_shows_no_frames_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pty  # noqa: PLC0415  POSIX
+
+    monkeypatch.setenv("TERM", "dumb")
+    ours, theirs = pty.openpty()
+    with Gateway() as gateway, started(gateway.address, stdout=theirs) as process:
+        _, err = process.communicate(timeout=30)
+    os.close(theirs)
+    os.close(ours)
+    assert process.returncode == 2
+    assert err.startswith(b"gangplank watch: TERM says that this terminal cannot show frames: give --once, or --serve")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a terminal of POSIX")

@@ -58,6 +58,7 @@ class RunStatus:
         remaining: the seconds until it is complete, while it makes progress, or None.
         metrics: the newest values by name, the most interesting first.
         heartbeat: the seconds since the last heartbeat, or None.
+        started: when it began: Unix time in seconds by the trainer's clock, or None.
     """
 
     labels: Mapping[str, str]
@@ -70,6 +71,7 @@ class RunStatus:
     remaining: float | None
     metrics: Mapping[str, float]
     heartbeat: float | None
+    started: float | None = None
 
     @property
     def job(self) -> str:
@@ -169,6 +171,7 @@ def status_of(observed: Observation, now: float, seen: Seen = UNSEEN) -> RunStat
         remaining=_remaining(values, now) if state == RUNNING and not halted else None,
         metrics={name: metrics[name] for name in sorted(metrics, key=_interest)},
         heartbeat=None if heartbeat is None else now - heartbeat,
+        started=values.get("start_timestamp_seconds"),
     )
 
 

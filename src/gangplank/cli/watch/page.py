@@ -17,10 +17,13 @@ from gangplank.cli.remote.runs import RunStatus
 from gangplank.cli.watch import words
 from gangplank.cli.watch.charts import bars, curve
 from gangplank.cli.watch.watcher import View, Watcher
+from gangplank.cli.watch.words import Points
 from gangplank.core.log import one_line
 
 # The runs that one page shows, the reasons above them, and the metrics of each run in the table.
 _MOST_RUNS, _MOST_REASONS, _MOST_METRICS = 200, 8, 4
+# The points of a curve in the table, which is about as many pixels wide.
+_MOST_POINTS = 60
 _COLUMNS = ("Job", "State", "Progress", "Time left", "Newest metrics")
 
 
@@ -45,6 +48,8 @@ def overview(watcher: Watcher, view: View, job: str, *, paused: bool) -> str:
     """
     runs = [run for run in view.runs if not job or matching_text(run.job, job)]
     parts = [_verdict(view), _bar(job, paused=paused)]
+    if not paused:  # by keyboard, whatever comes later is too late before the page loads itself again
+        parts.insert(0, f'<div class="skip">{_pause_all(job, paused=paused)}</div>')
     if runs:
         rows = "".join(_row(watcher, run) for run in runs[:_MOST_RUNS])
         headings = "".join(f'<th scope="col" role="columnheader">{column}</th>' for column in _COLUMNS)
@@ -113,7 +118,8 @@ def _text(text: object) -> str:
 
 def _title(view: View) -> str:
     needed = len(words.needing(view))
-    return f"{f'({needed}) ' if needed else ''}Runs on {view.source}"
+    mark = "(?) " if view.error else f"({needed}) " if needed else ""
+    return f"{mark}Runs on {view.source}"
 
 
 def _verdict(view: View) -> str:
@@ -121,14 +127,14 @@ def _verdict(view: View) -> str:
     items = [f"<li>{_link(run, words.title(run))} {_text(words.why(run))}</li>" for run in needing[:_MOST_REASONS]]
     items += [f"<li>and {len(needing) - _MOST_REASONS:,} more</li>"] if len(needing) > _MOST_REASONS else []
     reasons = f'<ul class="reasons">{"".join(items)}</ul>' if items else ""
-    return _head(view, words.headline(view), reasons, bad=bool(needing or (view.now is None and view.error)))
+    return _head(view, words.headline(view), reasons, bad=bool(needing or view.error))
 
 
 def _head(view: View, title: str, reasons: str, *, bad: bool) -> str:
     said = f'<p class="trouble" role="alert">{_text(trouble)}</p>' if (trouble := words.trouble(view)) else ""
     return (
-        f'<header><div class="verdict{" needed" if bad else ""}"><h1>{_text(title)}</h1>{reasons}'
-        f'<p class="faint">{_text(words.subtitle(view))}</p></div>{said}</header>'
+        f'<header>{said}<div class="verdict{" needed" if bad else ""}"><h1>{_text(title)}</h1>{reasons}'
+        f'<p class="faint">{_text(words.subtitle(view))}</p></div></header>'
     )
 
 
@@ -138,7 +144,11 @@ def _bar(job: str, *, paused: bool) -> str:
         f'<form action="/" method="get"><label for="job">Jobs</label><input id="job" name="job" value="{_text(job)}" '
         f'placeholder="all, or llm-*">{hidden}<button>Show</button></form>'
     )
-    return f'<div class="bar">{form}{_pause("/", {"job": job} if job else {}, paused=paused)}</div>'
+    return f'<div class="bar">{form}{_pause_all(job, paused=paused)}</div>'
+
+
+def _pause_all(job: str, *, paused: bool) -> str:
+    return _pause("/", {"job": job} if job else {}, paused=paused)
 
 
 def _pause(path: str, query: Mapping[str, str], *, paused: bool) -> str:
@@ -183,8 +193,14 @@ def _metric(watcher: Watcher, run: RunStatus, name: str) -> str:
     points = watcher.history.points(run.key, name)
     return (
         f'<li><span class="what" title="{_text(name)}">{_text(name)}</span>{_value(run.metrics[name])}'
-        f"{curve(points, words.trend(name, points))}</li>"
+        f"{curve(_thinned(points), words.trend(name, points))}</li>"
     )
+
+
+def _thinned(points: Points) -> Points:
+    """Return every second, third, ... point of a curve, the newest one included, if it has too many for the table."""
+    each = math.ceil(len(points) / _MOST_POINTS)
+    return points[::-each][::-1] if each > 1 else points
 
 
 def _value(value: float) -> str:

@@ -147,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
             )
         try:
             asked = urlsplit(self.path)
-            given = dict(parse_qsl(asked.query, max_num_fields=_MOST_FIELDS))
+            given = dict(parse_qsl(asked.query, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
         except ValueError:
             return HTTPStatus.BAD_REQUEST, page.message("The address of the page is not valid", "")
         watcher = self.server.watcher

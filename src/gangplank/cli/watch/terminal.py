@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, OverflowMethod, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +15,7 @@ from gangplank.cli.remote.runs import RunStatus
 from gangplank.cli.watch import words
 from gangplank.cli.watch.charts import bar, sparkline
 from gangplank.cli.watch.watcher import View, Watcher
+from gangplank.cli.watch.weights import Weights
 from gangplank.core.log import one_line
 
 _STYLES = {"bad": "bold red", "good": "green", "done": "blue", "odd": "yellow"}
@@ -25,6 +26,9 @@ _RUN, _STATE, _LEFT, _GAPS = 25, 16, 11, 5
 _METRIC = 23
 # The lines of a run; those around the table; and the runs in a frame that may have any number of lines.
 _LINES, _AROUND, _MOST = 2, 4, 40
+_ABOVE_WEIGHTS = 3  # lines
+# Seconds after which a terminal of another size is noticed.
+_POLL = 0.5
 _LONGEST_NAME, _LONGEST_JOB = 40, 60
 
 
@@ -39,8 +43,10 @@ def show_live(console: Console, watcher: Watcher) -> None:
     view = watcher.view
     with Live(_Frame(watcher), console=console, auto_refresh=False, screen=True) as live:
         while True:
+            shown, size = view, console.size
             live.refresh()
-            view = watcher.wait(view, watcher.every)
+            while view is shown and console.size == size:
+                view = watcher.wait(view, _POLL)
 
 
 class _Frame:
@@ -63,22 +69,28 @@ def frame(watcher: Watcher, view: View, width: int, height: int | None) -> Rende
         height: lines of the terminal; None if there may be any number.
     """
     needed = any(run.needs for run in view.runs) or (view.now is None and bool(view.error))
-    parts: list[RenderableType] = [
+    said = words.trouble(view)
+    parts: list[Text | str | Table] = [
+        *([Text(said, "bold red")] if said else []),
         Text(words.verdict(view), "bold red" if needed else "bold"),
         Text(words.subtitle(view), "dim"),
     ]
-    if said := words.trouble(view):
-        parts.append(Text(said, "bold yellow"))
+    above = _height(parts, width)
     if len(view.runs) == 1:
-        parts += ["", *_details(watcher, view, width)]
+        parts += ["", *_details(watcher, view, width, None if height is None else height - above - 1)]
     elif view.runs:
-        above = sum(math.ceil(part.cell_len / width) for part in parts if isinstance(part, Text))
         fitting = _MOST if height is None else max((height - above - _AROUND) // _LINES, 1)
         shown = view.runs[:fitting]
         parts.append(_table(watcher, shown, width))
         if left := len(view.runs) - len(shown):
             parts.append(Text(f"{left:,} more; choose with --job and --phase.", "dim"))
     return Group(*parts)
+
+
+def _height(parts: Sequence[Text | str | Table], width: int) -> int:
+    """Return how many lines these texts have in a terminal of that width."""
+    console = Console(width=width)
+    return sum(len(part.wrap(console, width)) for part in parts if isinstance(part, Text))
 
 
 def _table(watcher: Watcher, runs: tuple[RunStatus, ...], width: int) -> Table:
@@ -136,33 +148,60 @@ def _metric(watcher: Watcher, run: RunStatus, name: str) -> Text:
     return text.append(number, "bold" if math.isfinite(value) else "bold red").append(f" {curve}", "cyan")
 
 
-def _details(watcher: Watcher, view: View, width: int) -> Iterator[RenderableType]:
-    """Yield all of the only run."""
+def _details(watcher: Watcher, view: View, width: int, height: int | None) -> Iterator[Text | str | Table]:
+    """Yield all of the only run, or what fits so many lines."""
     [run] = view.runs
     style = _STYLES[words.tone(run)]
-    yield Text(words.title(run), "bold").append(f"  {one_line(run.name)}", "not bold dim")
+    head = Text(words.title(run), "bold").append(f"  {one_line(run.name)}", "not bold dim")
     line = Text(words.state(run), style)
     if run.progress is not None:
         line.append("  ").append(bar(run.progress, _BAR * 2), f"{style} on grey23").append(f" {words.percentage(run)}")
     line.append(f"  {run.position}" if run.position else "")
-    yield line.append(f"  {left} left" if (left := words.remaining(run)) else "")
+    line.append(f"  {left} left" if (left := words.remaining(run)) else "")
+    yield from (head, line)
+    metrics, buckets = len(run.metrics), len(view.weights)
+    if height is not None:
+        room = height - _height((head, line), width)
+        # The weights may have half of it, and what the metrics leave.
+        metrics = _fitting(metrics, max(room // 2, room - _ABOVE_WEIGHTS - buckets if buckets else room) - 1)
+        below = 1 + metrics + (metrics < len(run.metrics)) if run.metrics else 0
+        buckets = _fitting(buckets, room - below - _ABOVE_WEIGHTS)
     if run.metrics:
         yield ""
-        grid = Table.grid(padding=(0, 2, 0, 0))
-        grid.add_column(overflow="fold", max_width=max(width - _LONG_SPARK - 14, 10))
-        grid.add_column(justify="right", no_wrap=True)
-        grid.add_column(style="cyan", no_wrap=True)
-        for name, value in run.metrics.items():
-            number = Text(words.number(value), "bold" if math.isfinite(value) else "bold red")
-            grid.add_row(Text(one_line(name)), number, sparkline(watcher.history.points(run.key, name), _LONG_SPARK))
-        yield grid
+        yield _all_metrics(watcher, run, metrics, width, "fold" if height is None else "ellipsis")
+        if more := len(run.metrics) - metrics:
+            yield Text(f"{more} more metrics; a taller terminal shows them.", "dim")
     if view.weights:
-        largest = max(count for _, count in view.weights) or 1
         yield Text("\nweights\n", "bold")
-        grid = Table.grid(padding=(0, 1, 0, 0))
-        grid.add_column(justify="right", no_wrap=True)
-        grid.add_column(justify="right", no_wrap=True)
-        grid.add_column(style="cyan", no_wrap=True)
-        for edge, count in view.weights:
-            grid.add_row(Text(f"<= {one_line(edge, 20)}"), f"{count:,}", bar(max(count, 0) / largest, _WEIGHTS))
-        yield grid
+        yield _weights(view.weights, buckets)
+        if more := len(view.weights) - buckets:
+            yield Text(f"{more} more buckets; a taller terminal shows them.", "dim")
+
+
+def _fitting(count: int, room: int) -> int:
+    """Return how many of so many lines fit, if a line says how many do not."""
+    return count if count <= room else max(room - 1, 1)
+
+
+def _all_metrics(watcher: Watcher, run: RunStatus, count: int, width: int, overflow: OverflowMethod) -> Table:
+    """Return the first metrics of a run, one in each line, with long curves."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(overflow=overflow, no_wrap=overflow == "ellipsis", max_width=max(width - _LONG_SPARK - 14, 10))
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(style="cyan", no_wrap=True)
+    for name, value in list(run.metrics.items())[:count]:
+        number = Text(words.number(value), "bold" if math.isfinite(value) else "bold red")
+        grid.add_row(Text(one_line(name)), number, sparkline(watcher.history.points(run.key, name), _LONG_SPARK))
+    return grid
+
+
+def _weights(counts: Weights, shown: int) -> Table:
+    """Return the first bars of a histogram."""
+    largest = max(count for _, count in counts) or 1
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(style="cyan", no_wrap=True)
+    for edge, count in counts[:shown]:
+        grid.add_row(Text(f"<= {one_line(edge, 20)}"), f"{count:,}", bar(max(count, 0) / largest, _WEIGHTS))
+    return grid

@@ -88,6 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
         return DONE
     if not console.is_terminal:
         return usage_error("watch", "stdout is not a terminal: give --once to print one frame, or --serve")
+    if console.is_dumb_terminal:
+        return usage_error("watch", "TERM says that this terminal cannot show frames: give --once, or --serve")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what ends it also leaves the terminal as it was
     with suppress(KeyboardInterrupt):
         show_live(console, watcher)

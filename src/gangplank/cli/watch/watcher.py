@@ -12,11 +12,14 @@ from gangplank.cli.remote.needs import UNSEEN
 from gangplank.cli.remote.runs import Observation, RunStatus, by_urgency, status_of
 from gangplank.cli.watch.history import POINTS, History
 from gangplank.cli.watch.sources import Source
+from gangplank.cli.watch.weights import Weights, WeightsReader
 from gangplank.core.errors import GangplankError
 from gangplank.core.log import describe, one_line
 
 # The runs whose past is asked for; that of a thousand takes seconds.
 _WITH_A_PAST = 50
+# Seconds to wait for the weights of one: fewer than those after which the page hangs up.
+_PATIENCE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +33,16 @@ class View:
         read_at: the same by our clock.
         weights: those of the only run; see `Source.weights`.
         error: why the server cannot be read now, or an empty text.
+        unmatched: how many runs the patterns leave out.
     """
 
     source: str
     runs: tuple[RunStatus, ...] = ()
     now: float | None = None
     read_at: float | None = None
-    weights: tuple[tuple[str, int], ...] = ()
+    weights: Weights = ()
     error: str = ""
+    unmatched: int = 0
 
 
 class Watcher:
@@ -58,6 +63,7 @@ class Watcher:
         self.every = every
         self.view = View(str(source))
         self._source = source
+        self._weights = WeightsReader(source)
         self._patterns = [(name, pattern) for name, pattern in (("job", job), ("phase", phase)) if pattern is not None]
         self._changed = threading.Condition()
 
@@ -84,24 +90,23 @@ class Watcher:
             self._changed.notify_all()
         return view
 
-    def weights(self, run: RunStatus) -> list[tuple[str, int]]:
+    def weights(self, run: RunStatus) -> Weights:
         """Return the upper edge of each bucket of a run's weights, and how many are in it; nothing if unknown."""
-        with contextlib.suppress(GangplankError):
-            return self._source.weights(run.labels)
-        return []
+        return self._weights.read(run, 0.0 if self.view.error else _PATIENCE)
 
     def _read(self) -> View:
-        observations, now = self._source.read()
-        observations = [observed for observed in observations if self._is_shown(observed)]
+        every, now = self._source.read()
+        observations = [observed for observed in every if self._is_shown(observed)]
         seen = self.history.seen(observations, now)
-        every = (status_of(observed, now, seen.get(observed.key, UNSEEN)) for observed in observations)
-        runs = tuple(sorted(every, key=by_urgency))
+        statuses = (status_of(observed, now, seen.get(observed.key, UNSEEN)) for observed in observations)
+        runs = tuple(sorted(statuses, key=by_urgency))
         if self.view.now is None:
             first = runs[:_WITH_A_PAST]
-            self.history.fill(self._source.past(now, POINTS, (run.name for run in first)), first)
+            with contextlib.suppress(GangplankError):  # a server that refuses so much at once still has the present
+                self.history.fill(self._source.past(now, POINTS, (run.name for run in first)), first)
         self.history.add(runs, now)
-        weights = tuple(self.weights(runs[0])) if len(runs) == 1 else ()
-        return View(self.view.source, runs, now, time.time(), weights)
+        weights = self._weights.read(runs[0], _PATIENCE) if len(runs) == 1 else ()
+        return View(self.view.source, runs, now, time.time(), weights, unmatched=len(every) - len(runs))
 
     def _is_shown(self, observed: Observation) -> bool:
         return all(matching_text(observed.labels.get(name, ""), pattern) for name, pattern in self._patterns)

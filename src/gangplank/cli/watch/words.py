@@ -14,6 +14,8 @@ from gangplank.core.page.page import RUNNING, STATES
 
 # The runs that a verdict names.
 _NAMED = 3
+# The characters of a run there: with more of them, nothing else would fit a terminal.
+_LONGEST_TITLE = 100
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _LONGEST = 1e10  # more seconds than this are left to nothing
 #: The columns of a curve of one value per column: times and values.
@@ -22,7 +24,7 @@ Points = Sequence[tuple[float, float]]
 
 def verdict(view: View) -> str:
     """Return the most important thing in one line: how many runs need somebody, and why."""
-    named = [f"{title(run)} {why(run)}" for run in needing(view)[:_NAMED]]
+    named = [f"{one_line(title(run), _LONGEST_TITLE)} {why(run)}" for run in needing(view)[:_NAMED]]
     more = len(needing(view)) - _NAMED
     named += [f"and {more} more"] if more > 0 else []
     return headline(view) + (f": {'; '.join(named)}" if named else "")
@@ -34,11 +36,16 @@ def needing(view: View) -> list[RunStatus]:
 
 
 def headline(view: View) -> str:
-    """Return how many runs need somebody, or why that is not known."""
+    """Return how many runs need somebody, or needed somebody when that was last known; or why it is not known."""
     if view.now is None:
         return f"Cannot read {view.source}: {view.error}" if view.error else f"Reading {view.source} ..."
+    return f"{_age(view)} ago: {_headline(view)}" if view.error else _headline(view)
+
+
+def _headline(view: View) -> str:
     if not view.runs:
-        return "There are no runs."
+        others = f"No run matches --job and --phase; of others, there are {view.unmatched:,}."
+        return others if view.unmatched else "There are no runs."
     count, needed = len(view.runs), len(needing(view))
     if not needed:
         return "The run is well." if count == 1 else f"None of {count} runs needs you."
@@ -49,8 +56,11 @@ def trouble(view: View) -> str:
     """Return that the server cannot be read now, if that is so and it was read before."""
     if not view.error or view.read_at is None:
         return ""
-    age = format_duration(max(time.time() - view.read_at, 0))
-    return f"Cannot read {view.source}: {view.error}. This is what it showed {age} ago."
+    return f"Cannot read {view.source}: {view.error}. This is what it showed {_age(view)} ago."
+
+
+def _age(view: View) -> str:
+    return format_duration(max(time.time() - (view.read_at or 0.0), 0))
 
 
 def subtitle(view: View) -> str:
