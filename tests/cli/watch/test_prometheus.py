@@ -88,6 +88,15 @@ def test_what_has_been_scraped_for_a_moment_has_not_stood_still_for_an_hour(gate
     assert run.needs == ()
 
 
+def test_a_trainer_whose_clock_is_ahead_is_not_alive_for_longer(gateway: Server, tmp_path: Path) -> None:
+    push(gateway.address, page(run_heartbeat_timestamp_seconds=-HOUR), "digits", team="x")
+    with prometheus(tmp_path, gateway.address) as server:
+        server.await_query("gangplank_run_state")
+        [run] = Watcher(PrometheusSource(Client(server.url), 1), 5).read().runs
+    assert run.heartbeat is not None
+    assert 0 <= run.heartbeat < MINUTE
+
+
 def test_the_weights_of_a_run_are_read_too(gateway: Server, tmp_path: Path) -> None:
     name = 'a"\\\n{}'
     values = {"train_loss": 0.5, "run_epoch": 1.0}

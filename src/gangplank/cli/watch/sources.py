@@ -18,15 +18,15 @@ from gangplank.core.labels import PHASES
 
 Key = tuple[tuple[str, str], ...]
 
+_PHASE = "|".join(PHASES)
 # Samples of a gateway's page that nothing here shows: more than half of them.
 _UNREAD = re.compile(
-    r"gangplank_(?:\w+_model_weights_(?:bucket|sum|count)|\w+_model_parameters|\w+_elapsed_time_seconds"
+    rf"gangplank_(?:(?:{_PHASE})_(?:model_weights_(?:bucket|sum|count)|model_parameters|elapsed_time_seconds)"
     r"|run_(?:step_duration_seconds_bucket|samples_per_second|last_success_timestamp_seconds|checkpoint_\w+)"
     r"|run_(?:info|metric_epoch|metric_step|dropped_metrics_total|export_failures_total))"
 )
-_WEIGHTS = re.compile(r"gangplank_\w+_model_weights_bucket")
+_WEIGHTS = re.compile(rf"gangplank_(?:{_PHASE})_model_weights_bucket")
 
-_PHASE = "|".join(PHASES)
 _NEWEST = (
     '{__name__=~"gangplank_run_(state|epoch|epochs_planned|step|steps_planned|resumed_from_step|epoch_duration_seconds'
     "|nonfinite_metrics|(start|last_update|heartbeat)_timestamp_seconds|step_duration_seconds_(sum|count))"
@@ -41,6 +41,7 @@ _PAUSING = (
     f'sum without (activity) (rate(gangplank_run_activity_seconds_total{{activity=~"{"|".join(PAUSES)}"}}[5m])) > 0.5'
 )
 _METRICS = f'{{__name__=~"gangplank_({_PHASE})_.+",__name__!~".+_(model_(weights.*|parameters)|elapsed_time_seconds)"}}'
+_PUSHED = f'push_time_seconds{{phase=~"{_PHASE}"}}'
 _HOUR = 3600.0
 
 
@@ -131,6 +132,11 @@ class PrometheusSource:
         for samples in self._prometheus.instant(_PAUSING):
             if (key := _identity(samples.labels)) in runs:
                 runs[key] = replace(runs[key], seen=runs[key].seen._replace(pausing=True))
+        # A heartbeat is from the trainer's clock: `pushed_at` says that it is not newer.
+        pushed = {_identity(samples.labels): samples.points[0][1] for samples in self._prometheus.instant(_PUSHED)}
+        for key, run in runs.items():
+            group = tuple(label for label in key if label[0] != "run")
+            runs[key] = replace(run, pushed_at=pushed.get(key, pushed.get(group)))
         with_state = (run for run in runs.values() if any(one.name == "gangplank_run_state" for one in run.series))
         return Reading(list(with_state), self._time(now))
 
