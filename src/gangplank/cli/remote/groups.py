@@ -146,12 +146,13 @@ def read_groups(
         if not dict(group.key.labels).get("job") or not math.isfinite(group.pushed_at + group.push_failed_at):
             raise GangplankError(f"the gateway's page shows a group without a job or a time: {one_line(group)}")
     shapes = sorted({tuple(name for name, _ in key.labels) for key in groups}, key=len, reverse=True)
+    by_labels = {key.labels: group for key, group in groups.items()}
     places: dict[str, tuple[list[Series], dict[str, str]]] = {}  # the group's samples, and the labels beside its key
     for as_shown, all_labels in labels.items():
-        keys = (Group(tuple((name, all_labels.get(name, "")) for name in shape)) for shape in shapes)
-        if key := next((key for key in keys if key in groups), None):
-            own = all_labels.items() - {*key.labels, ("instance", "")}
-            places[as_shown] = groups[key].series, _shown(own, strike)
+        keys = (tuple([(name, all_labels.get(name, "")) for name in shape]) for shape in shapes)
+        if found := next((key for key in keys if key in by_labels), None):
+            own = all_labels.items() - {*found, ("instance", "")}
+            places[as_shown] = by_labels[found].series, _shown(own, strike)
     for sample in samples:
         if place := places.get(sample.labels):
             place[0].append(Series(sample.type, sample.name, place[1], sample.value))
