@@ -1,0 +1,94 @@
+"""The checks for drift: the user's function runs on a thread of its own, after the prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gangplank.core.log import Log, describe
+from gangplank.predict.background import Background
+from gangplank.predict.drift import Drift, checked
+from gangplank.predict.families import CHECKED, DROPPED, FAILED, Families
+
+# Checks in the queue; when it is full, new ones are dropped.
+_QUEUE_SIZE = 16
+
+DriftFunction = Callable[[Any, Any], Drift]
+
+
+class Checks:
+    """Runs a function for drift on the inputs and outputs of predictions.
+
+    A check that raises, hangs, or returns something else costs no prediction anything. Arrays are copied, since the
+    caller may change them meanwhile.
+
+    Args:
+        function: gets inputs and outputs, and returns a Drift.
+        families: what the function finds is shown in these.
+        log: reports what goes wrong, once.
+    """
+
+    def __init__(self, function: DriftFunction, families: Families, log: Log) -> None:
+        self._function = function
+        self._families = families
+        self._log = log
+        self._detected = families.metric("drift_detected_total")
+        self._results = {
+            result: families.metric("drift_checks_total", result=result) for result in (CHECKED, FAILED, DROPPED)
+        }
+        self._queue = Background("gangplank-drift", _QUEUE_SIZE)
+
+    def put(self, inputs: Any, outputs: Any) -> None:
+        """Have inputs and outputs checked; returns at once."""
+        if self._queue.here:  # the function for drift predicts: that would never end
+            return
+        if hasattr(inputs, "__next__"):
+            self.drop("the inputs are an iterator, which cannot be read again: give a list or an array")
+            return
+        if self._queue.full:
+            self._results[DROPPED].inc()
+            return
+        inputs, outputs = _copy(inputs), _copy(outputs)
+        if not self._queue.put(lambda: self._check(inputs, outputs)):
+            self._results[DROPPED].inc()
+
+    def drop(self, why: str) -> None:
+        """Count a check that cannot be made; the first one is reported."""
+        self._results[DROPPED].inc()
+        self._log.warn_once(f"dropped: {why}", "Not checked for drift: %s", why)
+
+    def flush(self, end: float) -> None:
+        """Wait for the checks in the queue, at most until `end` (of the monotonic clock)."""
+        self._queue.flush(end)
+
+    def _check(self, inputs: Any, outputs: Any) -> None:
+        try:
+            drift = checked(self._function(inputs, outputs))
+            if drift.drift_detected is not None:
+                self._detected.inc(drift.drift_detected)
+            if drift.p_value is not None:
+                self._families.metric("drift_p_value").set(drift.p_value)
+            if drift.test_statistic is not None:
+                self._families.metric("drift_test_statistic").set(drift.test_statistic)
+        except BaseException as error:  # noqa: BLE001  the user's function may raise anything
+            self._results[FAILED].inc()
+            self._log.warn_once("drift", "The function for drift failed: %s", describe(error))
+        else:
+            self._results[CHECKED].inc()
+
+
+def _copy(data: Any) -> Any:
+    """Return data whose arrays nobody else can change."""
+    if hasattr(data, "detach") and hasattr(data, "clone"):  # of torch
+        return data.detach().clone()
+    if hasattr(data, "shape"):
+        return data.copy() if hasattr(data, "copy") else data  # those of TensorFlow do not change
+    if isinstance(data, dict):
+        return {key: _copy(one) for key, one in data.items()}
+    if isinstance(data, list):
+        return [_copy(one) for one in data]
+    if type(data) is tuple:
+        return tuple(map(_copy, data))
+    if isinstance(data, tuple) and hasattr(data, "_make"):  # a named tuple
+        return data._make(map(_copy, data))
+    return data

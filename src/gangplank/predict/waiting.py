@@ -1,0 +1,60 @@
+"""Outputs that are still being computed when a call returns: a thread waits for them, never the caller."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from gangplank.predict.background import Background
+from gangplank.predict.counting import leaves
+
+# Outputs in the queue, which keeps those of JAX in memory.
+_QUEUE_SIZE = 256
+
+queue = Background("gangplank-outputs", _QUEUE_SIZE)
+
+
+class NotComputed(Exception):  # noqa: N818  it is no error
+    """The call computes nothing: CUDA records it, to be repeated later."""
+
+
+def still_computing(output: Any) -> Callable[[], None] | None:
+    """Return a function that waits until an output is computed; None if it is.
+
+    Raises:
+        NotComputed: CUDA is recording a graph.
+    """
+    torch, jax = sys.modules.get("torch"), sys.modules.get("jax")
+    if torch is None and jax is None:
+        return None
+    if torch is not None and _is_captured(torch):
+        raise NotComputed
+    waits: list[Callable[[], object]] = []
+    devices = set()
+    for leaf in leaves(output):
+        if getattr(leaf, "is_cuda", False):
+            devices.add(leaf.device)
+        elif hasattr(leaf, "is_ready") and hasattr(leaf, "block_until_ready") and not leaf.is_ready():
+            waits.append(leaf.block_until_ready)
+    waits += [_end_of_work(torch, device) for device in devices]
+    return (lambda: _each(waits)) if waits else None
+
+
+def _each(waits: list[Callable[[], object]]) -> None:
+    for wait in waits:
+        wait()
+
+
+def _is_captured(torch: Any) -> bool:
+    """Return whether CUDA records what this thread launches; then neither events nor anything else may be touched."""
+    cuda = getattr(torch, "cuda", None)  # none while torch is being imported
+    return cuda is not None and cuda.is_initialized() and cuda.is_current_stream_capturing()
+
+
+def _end_of_work(torch: Any, device: Any) -> Callable[[], object]:
+    """Return a function that waits for the work that a CUDA device has been given up to now, on this thread's stream."""
+    event = torch.cuda.Event(blocking=True)  # waiting takes no processor
+    event.record(torch.cuda.current_stream(device))
+    synchronize: Callable[[], object] = event.synchronize
+    return synchronize
