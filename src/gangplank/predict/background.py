@@ -12,7 +12,7 @@ from gangplank.core.lifecycle import process
 from gangplank.core.worker import Worker
 
 # Seconds that the thread waits for another task before it ends: starting one takes longer than a small prediction.
-_LINGER = 10.0
+_LINGER = 60.0
 
 
 class Background:

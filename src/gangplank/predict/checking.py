@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gangplank.core.log import Log, describe
@@ -12,6 +14,9 @@ from gangplank.predict.families import CHECKED, DROPPED, FAILED, Families
 
 # Checks in the queue; when it is full, new ones are dropped.
 _QUEUE_SIZE = 16
+
+# A list may have very many of these.
+_CONSTANTS = {str, int, float, bool}
 
 DriftFunction = Callable[[Any, Any], Drift]
 
@@ -48,8 +53,12 @@ class Checks:
         if self._queue.full:
             self._results[DROPPED].inc()
             return
-        inputs, outputs = _copy(inputs), _copy(outputs)
-        if not self._queue.put(lambda: self._check(inputs, outputs)):
+        try:
+            check = partial(self._check, _copy(inputs), _copy(outputs))
+        except Exception as error:  # noqa: BLE001  there may be no memory for it
+            self._fail(error)
+            return
+        if not self._queue.put(check):
             self._results[DROPPED].inc()
 
     def drop(self, why: str) -> None:
@@ -71,10 +80,13 @@ class Checks:
             if drift.test_statistic is not None:
                 self._families.metric("drift_test_statistic").set(drift.test_statistic)
         except BaseException as error:  # noqa: BLE001  the user's function may raise anything
-            self._results[FAILED].inc()
-            self._log.warn_once("drift", "The function for drift failed: %s", describe(error))
+            self._fail(error)
         else:
             self._results[CHECKED].inc()
+
+    def _fail(self, error: BaseException) -> None:
+        self._results[FAILED].inc()
+        self._log.warn_once("drift", "A check for drift failed: %s", describe(error))
 
 
 def _copy(data: Any) -> Any:
@@ -84,11 +96,10 @@ def _copy(data: Any) -> Any:
     if hasattr(data, "shape"):
         return data.copy() if hasattr(data, "copy") else data  # those of TensorFlow do not change
     if isinstance(data, dict):
-        return {key: _copy(one) for key, one in data.items()}
-    if isinstance(data, list):
-        return [_copy(one) for one in data]
-    if type(data) is tuple:
-        return tuple(map(_copy, data))
-    if isinstance(data, tuple) and hasattr(data, "_make"):  # a named tuple
-        return data._make(map(_copy, data))
+        copied = copy.copy(data)
+        copied.update((key, _copy(one)) for key, one in data.items())
+        return copied
+    if isinstance(data, list | tuple):
+        copies = [one if type(one) in _CONSTANTS else _copy(one) for one in data]
+        return data._make(copies) if hasattr(data, "_make") else tuple(copies) if isinstance(data, tuple) else copies
     return data

@@ -14,7 +14,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
-from prometheus_client.multiprocess import MultiProcessCollector  # type: ignore[attr-defined]
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from gangplank.core.errors import ConfigurationError, kind_of
 from gangplank.core.lifecycle import after_fork
@@ -31,14 +31,14 @@ class Endpoint:
     """Serves a registry until the last of its users closes it, or the process ends.
 
     Attributes:
-        port: that it listens on.
+        port: that it listens on; None when it does not any more.
     """
 
     def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
         self.registry = registry
         self._users: weakref.WeakSet[object] = weakref.WeakSet()
         self._server = _listen(host, port, _app(registry))
-        self.port: int = self._server.server_address[1]
+        self.port: int | None = self._server.server_address[1]
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_POLL,), name="gangplank-endpoint", daemon=True
         )
@@ -59,12 +59,14 @@ class Endpoint:
                 return
             for at in [at for at, endpoint in _endpoints.items() if endpoint is self]:
                 del _endpoints[at]
+        self.port = None
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(_JOIN)
 
     def leave(self) -> None:
         """In a forked child, leave the port to the parent, which has the thread that serves it."""
+        self.port = None
         self._server.socket.close()
 
 
@@ -82,7 +84,7 @@ def open_endpoint(registry: CollectorRegistry, host: str, port: int, user: objec
         endpoint = _endpoints.get((host, port)) if port else None
         if endpoint is None or endpoint.registry is not registry:
             endpoint = Endpoint(registry, host, port)
-            _endpoints[host, endpoint.port] = endpoint
+            _endpoints[host, endpoint.port or port] = endpoint
         endpoint.join(user)
         return endpoint
 
@@ -104,7 +106,7 @@ def _app(registry: CollectorRegistry) -> Callable[..., Iterable[bytes]]:
 
     def of_all_processes(environ: Any, start_response: Any) -> Iterable[bytes]:
         merged = CollectorRegistry()
-        MultiProcessCollector(merged)
+        MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
         shown: Iterable[bytes] = make_wsgi_app(merged)(environ, start_response)
         return shown
 
@@ -139,8 +141,8 @@ def _listen(host: str, port: int, app: Callable[..., Iterable[bytes]]) -> _Serve
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ConfigurationError(
-                f"port={port} is in use: give another one, or 0 for any free port. Where several workers serve a model, "
-                "give none, and serve the metrics as a route of your application (docs/predict.md)"
+                f"port={port} is in use: give another one, or 0 for any free port. Where several workers serve a "
+                "model, give none, and serve the metrics as a route of your application (docs/predict.md)"
             ) from error
         raise ConfigurationError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
     server.set_app(app)

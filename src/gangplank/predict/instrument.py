@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,10 +13,11 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from gangplank.core.errors import ConfigurationError, kind_of
 from gangplank.core.labels import check_value
 from gangplank.core.log import Log
+from gangplank.predict.calls import measured
 from gangplank.predict.checking import Checks, DriftFunction
 from gangplank.predict.families import Families, families_of
 from gangplank.predict.log import new_log
-from gangplank.predict.measuring import Arguments, Keywords, Meter
+from gangplank.predict.measuring import Arguments, Meter
 from gangplank.predict.proxy import Proxy, with_special_methods
 
 T = TypeVar("T")
@@ -59,7 +60,7 @@ class Instruments:
     checks: Checks | None
     count_samples: Callable[[Any], int] | None
 
-    def meter(self, method: str, inputs: Callable[[Arguments, Keywords], Any], *, call: bool = False) -> Meter:
+    def meter(self, method: str, inputs: Callable[[Arguments], Any], *, call: bool = False) -> Meter:
         """Return what measures one of its methods; the calls of a PrometheusModel are not checked for drift."""
         return Meter(
             self.families,
@@ -102,7 +103,8 @@ def instrument(
             output of a call, and returns a `gangplank.Drift`. It runs later, on a thread of its own, with copies.
 
     Raises:
-        ConfigurationError: it cannot be called, an option is not valid, or the registry has other metrics of these names.
+        ConfigurationError: it cannot be called, an option is not valid, or the registry has other metrics with the
+            names of ours.
     """
     target: Any = fn_or_module
     if not callable(target) or inspect.isclass(target):
@@ -112,50 +114,18 @@ def instrument(
         )
     options = Options(registry, name, version, get_drift_metrics_func, count_samples)
     if inspect.isroutine(target) or isinstance(target, functools.partial):
-        return measured(target, options.open().meter(_name_of(target), _first_argument))  # type: ignore[return-value]
-    return _proxy(target, options)  # type: ignore[return-value]
-
-
-def measured(function: Callable[..., Any], meter: Meter) -> Callable[..., Any]:
-    """Return a function of the same kind and signature, whose calls are measured."""
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def call_async(*arguments: Any, **keywords: Any) -> Any:
-            return await meter.wait(lambda: function(*arguments, **keywords), arguments, keywords)
-
-        return call_async
-
-    if inspect.isgeneratorfunction(function):
-
-        @functools.wraps(function)
-        def stream(*arguments: Any, **keywords: Any) -> Generator[Any, Any, Any]:
-            return (yield from meter.stream(function(*arguments, **keywords)))
-
-        return stream
-
-    if inspect.isasyncgenfunction(function):
-
-        @functools.wraps(function)
-        async def stream_async(*arguments: Any, **keywords: Any) -> AsyncGenerator[Any, Any]:
-            async for item in meter.async_stream(function(*arguments, **keywords)):
-                yield item
-
-        return stream_async
-
-    @functools.wraps(function)
-    def call(*arguments: Any, **keywords: Any) -> Any:
-        return meter.call(function, arguments, keywords)
-
-    return call
+        result: T = measured(target, options.open().meter(_name_of(target), _first_argument))  # type: ignore[assignment]
+    else:
+        result = _proxy(target, options)
+    return result
 
 
 class InstrumentedObject(Proxy):
     """An object whose calls are measured; everything else is the object's."""
 
-    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        target, (_, meter) = self.__dict__["_gangplank"]
-        return meter.call(target, arguments, keywords)
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the object, measured."""
+        return self.__dict__["_gangplank"][1][1](*args, **kwargs)
 
     def _around(self, target: Any) -> Any:
         return _proxy(target, self.__dict__["_gangplank"][1][0])
@@ -169,7 +139,7 @@ class InstrumentedObject(Proxy):
 def _proxy(target: Any, options: Options) -> Any:
     method = getattr(target, "__name__", "__call__")
     meter = options.open().meter(method if isinstance(method, str) else "__call__", _first_argument)
-    return with_special_methods(InstrumentedObject, type(target))(target, (options, meter))
+    return with_special_methods(InstrumentedObject, type(target))(target, (options, measured(target.__call__, meter)))
 
 
 def _unpickled(target: Any, name: Any, version: Any, count_samples: Any, function: Any) -> Any:
@@ -177,8 +147,9 @@ def _unpickled(target: Any, name: Any, version: Any, count_samples: Any, functio
     return instrument(target, name=name, version=version, count_samples=count_samples, get_drift_metrics_func=function)
 
 
-def _first_argument(arguments: Arguments, keywords: Keywords) -> Any:
-    return arguments[0] if arguments else dict(keywords)
+def _first_argument(arguments: Arguments) -> Any:
+    positional, keywords = arguments
+    return positional[0] if positional else dict(keywords)
 
 
 def _name_of(function: Callable[..., Any]) -> str:

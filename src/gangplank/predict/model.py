@@ -5,29 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from gangplank.core.errors import ConfigurationError, kind_of
 from gangplank.predict import waiting
+from gangplank.predict.calls import measured
 from gangplank.predict.checking import DriftFunction
 from gangplank.predict.endpoint import Endpoint, check_port, open_endpoint
-from gangplank.predict.instrument import Instruments, Options, measured
-from gangplank.predict.measuring import Arguments, Keywords, Meter
+from gangplank.predict.instrument import Instruments, Options
+from gangplank.predict.measuring import Arguments
 from gangplank.predict.proxy import Proxy
 
 # Seconds that `close` waits for checks for drift, and for outputs that are still being computed.
 _PATIENCE = 1.0
-
-_Self = TypeVar("_Self", bound="PrometheusModel")
 
 
 class _State(NamedTuple):
     options: Options
     instruments: Instruments
     measured: dict[str, Callable[..., Any]]
-    call: Meter
     endpoints: list[Endpoint]
 
 
@@ -38,8 +36,8 @@ class PrometheusModel(Proxy):
     Everything else is the model's own: its attributes, `save`, `summary`, `repr`. `isinstance(this, keras.Model)` is
     False; `this.model` is the model. docs/predict.md lists the metrics.
 
-    A copy, also of a pickle, is a PrometheusModel around a copy of the model, without a port. A pickle holds no registry:
-    a model that is loaded from it measures in `prometheus_client.REGISTRY`.
+    A copy, also of a pickle, is a PrometheusModel around a copy of the model, without a port. A pickle holds no
+    registry: a model that is loaded from it measures in `prometheus_client.REGISTRY`.
 
     Args:
         model: a Keras model on any backend, or another object with `predict`, or one that can be called.
@@ -74,12 +72,13 @@ class PrometheusModel(Proxy):
             check_port(port)
         options = Options(registry, name, version, get_drift_metrics_func)
         instruments = options.open()
-        call = instruments.meter("__call__", _x, call=True)
-        state = _State(options, instruments, {}, call, [])
+        state = _State(options, instruments, {}, [])
         super().__init__(model, state)
         for method in ("predict", "predict_on_batch"):
             if callable(function := getattr(model, method, None)):
                 state.measured[method] = measured(function, instruments.meter(method, _x))
+        if callable(model):
+            state.measured["__call__"] = measured(model.__call__, instruments.meter("__call__", _x, call=True))
         if port is not None:
             state.endpoints.append(open_endpoint(registry, host, port, self))
 
@@ -124,7 +123,7 @@ class PrometheusModel(Proxy):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the model, measured."""
-        return self._state.call.call(self.model, args, kwargs)
+        return self._method("__call__")(*args, **kwargs)
 
     def close(self) -> None:
         """Wait up to a second for checks for drift, and stop the endpoint. Predictions are measured all the same."""
@@ -156,5 +155,6 @@ def _unpickled(kind: type[PrometheusModel], model: Any, function: Any, name: Any
     return kind(model, get_drift_metrics_func=function, name=name, version=version)
 
 
-def _x(arguments: Arguments, keywords: Keywords) -> Any:
-    return arguments[0] if arguments else keywords.get("x")
+def _x(arguments: Arguments) -> Any:
+    positional, keywords = arguments
+    return positional[0] if positional else keywords.get("x")

@@ -84,7 +84,6 @@ def _returning(proxy: Proxy, target: Any, method: Callable[..., Any]) -> Callabl
     return call
 
 
-@functools.cache
 def with_special_methods(base: type[Any], kind: type[Any]) -> type[Any]:
     """Return a proxy class that also has the special methods of a class of objects."""
     methods = {name: _delegated(name) for name in _SPECIAL if hasattr(kind, name) and not hasattr(base, name)}

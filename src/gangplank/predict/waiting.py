@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gangplank.predict.background import Background
@@ -36,7 +37,7 @@ def still_computing(output: Any) -> Callable[[], None] | None:
         if getattr(leaf, "is_cuda", False):
             devices.add(leaf.device)
         elif hasattr(leaf, "is_ready") and hasattr(leaf, "block_until_ready") and not leaf.is_ready():
-            waits.append(leaf.block_until_ready)
+            waits.append(partial(_wait_for, leaf))
     waits += [_end_of_work(torch, device) for device in devices]
     return (lambda: _each(waits)) if waits else None
 
@@ -46,6 +47,15 @@ def _each(waits: list[Callable[[], object]]) -> None:
         wait()
 
 
+def _wait_for(array: Any) -> None:
+    """Wait until an array of JAX is computed, or has been given to another computation."""
+    try:
+        array.block_until_ready()
+    except RuntimeError:
+        if not array.is_deleted():
+            raise
+
+
 def _is_captured(torch: Any) -> bool:
     """Return whether CUDA records what this thread launches; then neither events nor anything else may be touched."""
     cuda = getattr(torch, "cuda", None)  # none while torch is being imported
@@ -53,7 +63,7 @@ def _is_captured(torch: Any) -> bool:
 
 
 def _end_of_work(torch: Any, device: Any) -> Callable[[], object]:
-    """Return a function that waits for the work that a CUDA device has been given up to now, on this thread's stream."""
+    """Return a function that waits for the work that this thread's stream of a CUDA device has now."""
     event = torch.cuda.Event(blocking=True)  # waiting takes no processor
     event.record(torch.cuda.current_stream(device))
     synchronize: Callable[[], object] = event.synchronize
