@@ -123,7 +123,7 @@ class PrometheusModel(Proxy):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the model, measured."""
-        return self._method("__call__")(*args, **kwargs)
+        return self._state.measured.get("__call__", self.model)(*args, **kwargs)
 
     def close(self) -> None:
         """Wait up to a second for checks for drift, and stop the endpoint. Predictions are measured all the same."""
