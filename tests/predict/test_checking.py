@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import UserDict
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,16 @@ X = np.ones((4, 2))
 def checks(registry: CollectorRegistry) -> list[float | None]:
     """Return how many checks were made, failed, and were dropped."""
     return [shown(registry, "drift_checks_total", result=result) for result in ("checked", "failed", "dropped")]
+
+
+def remembering(given: list[Any], what: Callable[..., Any] = lambda *data: data) -> Callable[[Any, Any], Drift]:
+    """Return a function for drift that remembers what it is given, or something of it."""
+
+    def remember(x: Any, y: Any) -> Drift:
+        given.append(what(x, y))
+        return Drift()
+
+    return remember
 
 
 def drifting(registry: CollectorRegistry, function: Any) -> PrometheusModel:
@@ -58,16 +69,19 @@ def test_it_gets_inputs_and_outputs_as_they_were(registry: CollectorRegistry) ->
 
     given: list[tuple[Any, Any]] = []
     with held_up() as (wait, _, released):
-        instrumented = gangplank.instrument(
-            lambda x: x, registry=registry, get_drift_metrics_func=lambda x, y: (wait(), given.append((x, y)), Drift())[2]
+        same: Any = gangplank.instrument(
+            lambda x: x,
+            registry=registry,
+            get_drift_metrics_func=remembering(given, lambda x, y: (wait(), x, y)[1:]),
         )
         array = np.zeros(3)
         data = [array, {"a": (array, "text", 1)}, Pair(array, [array]), Batch(b=array), None]
-        instrumented(data)
+        same(data)
         array += 1
         data.clear()
         released.set()
         eventually(lambda: checks(registry)[0])
+    assert len(given[0]) == 2
     for first, mapping, pair, batch, nothing in given[0]:
         for copied in (first, mapping["a"][0], pair.left, pair.right[0], batch["b"]):
             assert copied.tolist() == [0, 0, 0]
@@ -76,7 +90,7 @@ def test_it_gets_inputs_and_outputs_as_they_were(registry: CollectorRegistry) ->
 
 def test_by_position_by_name_and_for_both_ways_to_predict(registry: CollectorRegistry) -> None:
     given: list[Any] = []
-    model = drifting(registry, lambda x, y: (given.append((x.sum(), y.shape)), Drift())[1])
+    model = drifting(registry, remembering(given, lambda x, y: (x.sum(), y.shape)))
     model.predict(X)
     model.predict(x=X * 2, verbose=0)
     model.predict_on_batch(X * 3)
@@ -87,9 +101,7 @@ def test_by_position_by_name_and_for_both_ways_to_predict(registry: CollectorReg
 
 def test_of_a_function_it_gets_the_first_argument_or_the_keywords(registry: CollectorRegistry) -> None:
     given: list[Any] = []
-    add = gangplank.instrument(
-        lambda a, b: a + b, registry=registry, get_drift_metrics_func=lambda x, y: (given.append((x, y)), Drift())[1]
-    )
+    add: Any = gangplank.instrument(lambda a, b: a + b, registry=registry, get_drift_metrics_func=remembering(given))
     add(1, 2)
     add(a=1, b=2)
     eventually(lambda: checks(registry)[0] == 2)
@@ -104,7 +116,7 @@ def exits(_x: Any, _y: Any) -> Drift:
     raise SystemExit
 
 
-@pytest.mark.parametrize("function", [fail, exits, lambda _x, _y: None, lambda _x, _y: Drift(-1, 0.5), lambda: Drift()])
+@pytest.mark.parametrize("function", [fail, exits, lambda _x, _y: None, lambda _x, _y: Drift(-1, 0.5), Drift])
 def test_a_function_that_fails_fails_no_prediction_and_is_reported_once(
     registry: CollectorRegistry, caplog: pytest.LogCaptureFixture, function: Any
 ) -> None:
@@ -153,9 +165,10 @@ def test_nothing_is_copied_for_a_full_queue(registry: CollectorRegistry) -> None
 
 
 def test_an_iterator_cannot_be_read_again(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
-    consume = gangplank.instrument(
-        lambda x: list(x), registry=registry, get_drift_metrics_func=lambda _x, _y: Drift()
-    )
+    def in_a_list(x: Any) -> list[Any]:
+        return list(x)
+
+    consume = gangplank.instrument(in_a_list, registry=registry, get_drift_metrics_func=lambda _x, _y: Drift())
     assert consume(iter("abc")) == consume(iter("abc")) == list("abc")
     assert checks(registry) == [0, 0, 2]
     (warning,) = warnings(caplog)
@@ -187,7 +200,7 @@ def test_an_array_that_cannot_be_copied_is_a_failed_check(
         def copy(self) -> Any:
             raise MemoryError
 
-    measured = gangplank.instrument(lambda _: X, registry=registry, get_drift_metrics_func=lambda _x, _y: Drift())
+    measured: Any = gangplank.instrument(lambda _: X, registry=registry, get_drift_metrics_func=lambda _x, _y: Drift())
     assert measured(Huge()) is X
     assert checks(registry) == [0, 1, 0]
     assert shown(registry, "total") == 4

@@ -21,7 +21,7 @@ class Outputs(NamedTuple):
 
 def array(*shape: int | None) -> Any:
     """Return an array, or something that has such a shape."""
-    return SimpleNamespace(shape=shape) if None in shape else np.zeros(shape)  # type: ignore[arg-type]
+    return SimpleNamespace(shape=shape) if None in shape else np.zeros(shape)
 
 
 class WithoutRank:
@@ -57,7 +57,9 @@ def test_a_structure_of_arrays_has_as_many_samples_as_each_has_rows(case: tuple[
     assert count_samples(output) == count
 
 
-plain = st.one_of(st.text(), st.integers(), st.floats(), st.none(), st.booleans(), st.dictionaries(st.text(), st.text()))
+plain = st.one_of(
+    st.text(), st.integers(), st.floats(), st.none(), st.booleans(), st.dictionaries(st.text(), st.text())
+)
 
 
 @given(st.lists(plain))

@@ -7,15 +7,16 @@ import logging
 import os
 import signal
 import socket
-import urllib.error
+import threading
 import urllib.request
 from pathlib import Path
 from typing import Any
+from wsgiref.simple_server import make_server
 
 import numpy as np
 import prometheus_client
 import pytest
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from gangplank import ConfigurationError, PrometheusModel
 from support.predicted import Model
@@ -122,15 +123,14 @@ def test_on_ipv6(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) 
 
 
 def test_it_works_beside_another_one(registry: CollectorRegistry) -> None:
-    port = free_port()
-    server, _ = start_http_server(port, addr="127.0.0.1", registry=registry)
-    try:
-        PrometheusModel(Model(), registry).predict(X)
-        with served(registry) as model:
-            assert total(port) == total(model.port) == 4
-    finally:
-        server.shutdown()
-        server.server_close()
+    with make_server("127.0.0.1", 0, make_wsgi_app(registry)) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+        try:
+            PrometheusModel(Model(), registry).predict(X)
+            with served(registry) as model:
+                assert total(server.server_port) == total(model.port) == 4
+        finally:
+            server.shutdown()
 
 
 def test_many_may_ask_while_models_predict(registry: CollectorRegistry) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import weakref
 from typing import Any
 
@@ -31,8 +32,8 @@ def drift(_x: Any, _y: Any) -> Drift:
 def test_models_of_one_registry_share_families_and_those_with_the_same_labels_share_series(
     registry: CollectorRegistry,
 ) -> None:
-    for labels in ({}, {"name": "a"}, {"name": "a", "version": "2"}, {"version": "2"}, {"name": "a"}):
-        PrometheusModel(Model(), registry, **labels).predict(X)
+    for name, version in ((None, None), ("a", None), ("a", "2"), (None, "2"), ("a", None)):
+        PrometheusModel(Model(), registry, name=name, version=version).predict(X)
     totals = {
         tuple(sample.labels.items()): sample.value
         for family in registry.collect()
@@ -146,8 +147,6 @@ def test_a_child_has_no_calls_of_its_parents_in_flight(registry: CollectorRegist
 
         def fork() -> int:
             return os.fork()
-
-        import threading  # noqa: PLC0415
 
         thread = threading.Thread(target=measured)
         thread.start()

@@ -71,7 +71,7 @@ def test_times_are_those_of_the_calls(registry: CollectorRegistry, monkeypatch: 
 
 
 def test_one_may_count_oneself(registry: CollectorRegistry) -> None:
-    measured = instrument(lambda text: text.split(), registry=registry, count_samples=len)
+    measured: Any = instrument(lambda text: text.split(), registry=registry, count_samples=len)
     measured("one two three")
     assert shown(registry, "total") == 3
 
@@ -94,11 +94,11 @@ def test_items_of_a_stream_may_be_counted_too(registry: CollectorRegistry) -> No
     assert shown(registry, "total") == 6
 
 
-@pytest.mark.parametrize("count", [lambda _: -1, lambda _: 1.5, lambda _: None, lambda: 1, lambda _: {}["a"]])
+@pytest.mark.parametrize("count", [lambda _: -1, lambda _: 1.5, lambda _: None, lambda: 1, lambda text: text[99]])
 def test_a_count_that_fails_fails_no_call_and_is_reported_once(
     registry: CollectorRegistry, caplog: pytest.LogCaptureFixture, count: Any
 ) -> None:
-    measured = instrument(lambda: "output", registry=registry, count_samples=count)
+    measured: Any = instrument(lambda: "output", registry=registry, count_samples=count)
     before = all_shown(registry)
     assert [measured() for _ in range(3)] == ["output"] * 3
     assert all_shown(registry) == before
@@ -143,11 +143,11 @@ def test_values_that_cannot_be_written_fail_no_call(
     def refuse(*_: Any) -> None:
         raise OSError("No space left on device")
 
-    measured = instrument(lambda error=None: X.take(1) if error is None else [][1], registry=registry)
+    measured: Any = instrument(X.take, registry=registry)
     for name in ("Counter.inc", "Gauge.inc", "Gauge.dec", "Histogram.observe"):
         monkeypatch.setattr(f"prometheus_client.{name}", refuse)
-    assert measured() == 1
+    assert measured(1) == 1
     with pytest.raises(IndexError):
-        measured("error")
+        measured(99)
     assert len(warnings(caplog)) == 1
     assert "No space left" in caplog.text

@@ -117,7 +117,7 @@ def test_a_class_derived_from_it_may_override_and_keep_attributes(registry: Coll
             super().__init__(model, registry, **options)
             self.scale = 2
 
-        def predict(self, x: Any) -> Any:  # type: ignore[override]
+        def predict(self, x: Any) -> Any:
             return super().predict(x * self.scale)
 
     model = Scaled(Model())

@@ -141,7 +141,7 @@ def test_a_full_queue_loses_no_count(registry: CollectorRegistry, monkeypatch: p
     monkeypatch.setattr(waiting, "queue", Background("few outputs", 2))
     arrays = [Array() for _ in range(5)]
     outputs = iter(arrays)
-    measured = instrument(lambda: next(outputs), registry=registry)
+    measured: Any = instrument(lambda: next(outputs), registry=registry)
     measured()
     assert arrays[0].waited_on.wait(20)
     for _ in range(4):
@@ -162,7 +162,8 @@ def test_on_cuda_an_event_says_when(registry: CollectorRegistry, frameworks: Cud
 
 def test_a_graph_that_cuda_records_is_left_alone(registry: CollectorRegistry, frameworks: Cuda) -> None:
     frameworks.capturing = True
-    instrument(lambda: CudaTensor(), registry=registry)()
+    tensor = CudaTensor()
+    instrument(lambda: tensor, registry=registry)()
     assert frameworks.recorded == []
     assert recorded(registry) == (0, 0, 0, 0)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gangplank.core.labels import PHASES
-from gangplank.core.page.names import RESERVED_IN_PREDICT, Metric, MetricNames, Source, reserved_metrics
+from gangplank.core.page.names import Metric, MetricNames, Source, reserved_metrics
 
 LEGAL = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 # Names that are close to each other collide more often than any text does.
