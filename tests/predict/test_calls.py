@@ -274,6 +274,18 @@ def test_wrong_arguments_are_the_functions_own_error(registry: CollectorRegistry
     assert shown(registry, "errors_total", method="rows", exception="TypeError") == 1
 
 
+def test_an_inherited_docstring_is_kept(registry: CollectorRegistry) -> None:
+    class Base:
+        def predict(self) -> None:
+            """Predict."""
+
+    class Derived(Base):
+        def predict(self) -> None:
+            pass
+
+    assert instrument(Derived().predict, registry=registry).__doc__ == "Predict."
+
+
 def test_partial_functions_and_bound_methods(registry: CollectorRegistry) -> None:
     class Predictor:
         def predict(self, count: int) -> Any:

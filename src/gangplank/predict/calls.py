@@ -16,13 +16,17 @@ Function = Callable[..., Any]
 
 def measured(function: Function, meter: Meter) -> Function:
     """Return a function of the same kind and signature, whose calls are measured."""
+    make = _plain
     if inspect.iscoroutinefunction(function):
-        return _coroutine(function, meter)
-    if inspect.isgeneratorfunction(function):
-        return _generator(function, meter)
-    if inspect.isasyncgenfunction(function):
-        return _async_generator(function, meter)
-    return _plain(function, meter)
+        make = _coroutine
+    elif inspect.isgeneratorfunction(function):
+        make = _generator
+    elif inspect.isasyncgenfunction(function):
+        make = _async_generator
+    result = make(function, meter)
+    if result.__doc__ is None:
+        result.__doc__ = inspect.getdoc(function)  # of the method that it overrides
+    return result
 
 
 def _plain(function: Function, meter: Meter) -> Function:

@@ -6,6 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, TypeVar
 
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -21,6 +22,8 @@ from gangplank.predict.measuring import Arguments, Meter
 from gangplank.predict.proxy import Proxy, with_special_methods
 
 T = TypeVar("T")
+
+_FUNCTIONS = (FunctionType, MethodType, BuiltinFunctionType, functools.partial)
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,8 @@ def instrument(
             "called and returns predictions: a function, a module, or a bound method such as model.predict"
         )
     options = Options(registry, name, version, get_drift_metrics_func, count_samples)
-    if inspect.isroutine(target) or isinstance(target, functools.partial):
+    # Whatever else has a name, such as what JAX compiles, also has attributes of its own.
+    if isinstance(target, _FUNCTIONS):
         result: T = measured(target, options.open().meter(_name_of(target), _first_argument))  # type: ignore[assignment]
     else:
         result = _proxy(target, options)
