@@ -121,9 +121,10 @@ def test_a_class_derived_from_it_may_override_and_keep_attributes(registry: Coll
             return super().predict(x * self.scale)
 
     model = Scaled(Model())
-    assert model.predict(X).shape == (4, 3)
-    assert model.given[0][0][0].sum() == 16
-    assert shown(registry, "total") == 4
+    for each in (model, copy.deepcopy(model)):
+        assert each.predict(X).shape == (4, 3)
+        assert each.given[-1][0][0].sum() == 16
+    assert shown(registry, "total") == 8
 
 
 def test_a_model_that_only_predicts_or_can_only_be_called(registry: CollectorRegistry) -> None:

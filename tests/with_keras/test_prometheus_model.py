@@ -125,18 +125,17 @@ def test_everything_else_is_the_models(
     served.trainable = False
     assert model.trainable is False
     served.trainable = True
-    served.fit(*data, verbose=0)
-    assert set(served.evaluate(*data, verbose=0, return_dict=True)) >= {"loss"}
+    served.fit(*data, batch_size=100, verbose=0)
     served.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert np.allclose(loaded.predict(X, verbose=0), served.predict(X, verbose=0), atol=1e-6)
+    loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    for ours, theirs in zip(loaded.weights, model.weights, strict=True):
+        assert np.array_equal(ours, theirs)
     assert inspect.signature(served.predict) == inspect.signature(model.predict)
     assert inspect.getdoc(served.predict) == inspect.getdoc(model.predict)
     assert repr(served) == repr(model)
     assert {*dir(model)} <= {*dir(served)}
     assert not isinstance(served, keras.Model)
     assert isinstance(served.model, keras.Model)
-    assert shown(registry, "total") == 10
 
 
 def test_copies_have_models_of_their_own(registry: CollectorRegistry) -> None:

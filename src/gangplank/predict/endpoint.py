@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
 import socket
 import socketserver
 import threading
@@ -115,6 +116,7 @@ def _app(registry: CollectorRegistry) -> Callable[..., Iterable[bytes]]:
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
     daemon_threads = True
+    allow_reuse_address = os.name == "posix"  # Windows would share the port with another process
 
     def server_bind(self) -> None:
         """Bind, without looking up the name of this machine, which may take seconds."""

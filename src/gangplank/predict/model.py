@@ -143,16 +143,24 @@ class PrometheusModel(Proxy):
         self.close()
 
     def _around(self, target: Any) -> PrometheusModel:
-        options = self._state.options
-        return type(self)(target, options.registry, None, options.function, name=options.name, version=options.version)
+        return _with_options(type(self), target, self._state.options)
 
     def __reduce__(self) -> tuple[Any, ...]:
         options = self._state.options
         return _unpickled, (type(self), self.model, options.function, options.name, options.version)
 
 
+def _with_options(kind: type[PrometheusModel], model: Any, options: Options) -> PrometheusModel:
+    """Return a PrometheusModel, or one of a derived class, whose constructor may take anything."""
+    result = kind.__new__(kind)
+    PrometheusModel.__init__(
+        result, model, options.registry, None, options.function, name=options.name, version=options.version
+    )
+    return result
+
+
 def _unpickled(kind: type[PrometheusModel], model: Any, function: Any, name: Any, version: Any) -> PrometheusModel:
-    return kind(model, get_drift_metrics_func=function, name=name, version=version)
+    return _with_options(kind, model, Options(REGISTRY, name, version, function))
 
 
 def _x(arguments: Arguments) -> Any:
