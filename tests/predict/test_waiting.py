@@ -160,6 +160,26 @@ def test_on_cuda_an_event_says_when(registry: CollectorRegistry, frameworks: Cud
     eventually(lambda: recorded(registry) == (3, 1, 0, 0))
 
 
+def test_the_thread_that_waits_may_do_so_while_another_one_records_a_graph(
+    registry: CollectorRegistry, frameworks: Cuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[tuple[str, int, int]] = []
+
+    def library(name: str) -> Any:
+        return SimpleNamespace(
+            cuThreadExchangeStreamCaptureMode=lambda mode: modes.append((name, mode._obj.value, threading.get_ident()))
+        )
+
+    monkeypatch.setattr("ctypes.CDLL", library)
+    frameworks.reached.set()
+    tensor = CudaTensor()
+    instrument(lambda: tensor, registry=registry)()
+    eventually(lambda: recorded(registry) == (3, 1, 0, 0))
+    ((name, mode, thread),) = modes
+    assert (name, mode) == ("libcuda.so.1", 2)
+    assert thread != threading.get_ident()
+
+
 def test_a_graph_that_cuda_records_is_left_alone(registry: CollectorRegistry, frameworks: Cuda) -> None:
     frameworks.capturing = True
     tensor = CudaTensor()

@@ -181,6 +181,22 @@ def test_a_cuda_graph_can_be_captured_around_it(registry: CollectorRegistry) -> 
 
 
 @needs_cuda
+def test_a_cuda_graph_can_be_captured_while_earlier_calls_are_waited_for(
+    registry: CollectorRegistry, busy: Any
+) -> None:
+    predict = instrument(busy, registry=registry)
+    x = torch.ones(4, 2, device="cuda")
+    for _ in range(50):
+        predict(0.001)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            y = x * 3
+        graph.replay()
+        assert y.sum().item() == 24
+    eventually(lambda: shown(registry, "total") == 200)
+
+
+@needs_cuda
 def test_on_cuda_drift_gets_copies(registry: CollectorRegistry, busy: Any) -> None:
     given: list[Any] = []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +14,9 @@ from gangplank.predict.counting import leaves
 
 # Outputs in the queue, which keeps those of JAX in memory.
 _QUEUE_SIZE = 256
+
+# CU_STREAM_CAPTURE_MODE_RELAXED: without it, a thread that waits would break what another one records.
+_RELAXED = 2
 
 queue = Background("gangplank-outputs", _QUEUE_SIZE)
 
@@ -66,5 +71,12 @@ def _end_of_work(torch: Any, device: Any) -> Callable[[], object]:
     """Return a function that waits for the work that this thread's stream of a CUDA device has now."""
     event = torch.cuda.Event(blocking=True)  # waiting takes no processor
     event.record(torch.cuda.current_stream(device))
-    synchronize: Callable[[], object] = event.synchronize
-    return synchronize
+    return partial(_synchronize, event)
+
+
+def _synchronize(event: Any) -> None:
+    """Wait for an event of CUDA, on a thread that may do so while another one records a graph."""
+    with contextlib.suppress(OSError, AttributeError):  # the driver of another system
+        mode = ctypes.c_int(_RELAXED)
+        ctypes.CDLL("libcuda.so.1").cuThreadExchangeStreamCaptureMode(ctypes.byref(mode))
+    event.synchronize()
