@@ -167,7 +167,7 @@ def test_the_thread_that_waits_may_do_so_while_another_one_records_a_graph(
 
     def library(name: str) -> Any:
         return SimpleNamespace(
-            cuThreadExchangeStreamCaptureMode=lambda mode: modes.append((name, mode._obj.value, threading.get_ident()))
+            cuThreadExchangeStreamCaptureMode=lambda mode: modes.append((name, mode._obj.value, threading.get_ident()))  # noqa: SLF001  what it points to
         )
 
     monkeypatch.setattr("ctypes.CDLL", library)
