@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,7 +94,7 @@ def test_one_page_shows_all_workers(tmp_path: Path, options: tuple[str, ...]) ->
                 assert value(page, "latency_seconds_count", method=method) == requests
                 assert value(page, "batch_size_sum", method=method) == 4 * requests
             assert value(page, "in_flight") == 0
-            assert value(page, "model_loaded_timestamp_seconds") > 1_700_000_000
+            assert 0 < time.time() - value(page, "model_loaded_timestamp_seconds") < 300
             assert value(page, "time_seconds_total") > 0
         checked = subprocess.run([find("promtool"), "check", "metrics"], input=page.encode(), timeout=20, check=False)
         assert checked.returncode == 0
