@@ -94,6 +94,14 @@ def test_items_of_a_stream_may_be_counted_too(registry: CollectorRegistry) -> No
     assert shown(registry, "total") == 6
 
 
+def test_an_item_whose_count_fails_is_left_out(registry: CollectorRegistry) -> None:
+    def stream() -> Any:
+        yield from (2, -1, 3)
+
+    assert list(instrument(stream, registry=registry, count_samples=lambda item: item)()) == [2, -1, 3]
+    assert shown(registry, "total") == 5
+
+
 @pytest.mark.parametrize("count", [lambda _: -1, lambda _: 1.5, lambda _: None, lambda: 1, lambda text: text[99]])
 def test_a_count_that_fails_fails_no_call_and_is_reported_once(
     registry: CollectorRegistry, caplog: pytest.LogCaptureFixture, count: Any

@@ -180,12 +180,15 @@ def test_the_thread_that_waits_may_do_so_while_another_one_records_a_graph(
     assert thread != threading.get_ident()
 
 
-def test_a_graph_that_cuda_records_is_left_alone(registry: CollectorRegistry, frameworks: Cuda) -> None:
+def test_a_graph_that_cuda_records_is_left_alone(
+    registry: CollectorRegistry, frameworks: Cuda, caplog: pytest.LogCaptureFixture
+) -> None:
     frameworks.capturing = True
     tensor = CudaTensor()
     instrument(lambda: tensor, registry=registry)()
     assert frameworks.recorded == []
     assert recorded(registry) == (0, 0, 0, 0)
+    assert caplog.records == []
 
 
 def test_a_model_that_is_closed_waits_for_its_outputs(registry: CollectorRegistry) -> None:
