@@ -99,9 +99,9 @@ def test_data_of_tensorflow(model: keras.Model, registry: CollectorRegistry) -> 
 
 def test_calls_with_symbols_are_no_predictions(model: keras.Model, registry: CollectorRegistry) -> None:
     served = PrometheusModel(model, registry)
-    inputs = keras.Input((8,))
-    outer = keras.Model(inputs, served(inputs))
-    outer.predict(X, verbose=0)
+    for inputs in (keras.Input((8,)), keras.Input(batch_shape=(10, 8))):
+        outer = keras.Model(inputs, served(inputs))
+    outer.predict(X, batch_size=10, verbose=0)
     assert shown(registry, "call_total") == 0
     assert shown(registry, "in_flight") == 0
 
