@@ -12,7 +12,6 @@ import prometheus_client
 import pytest
 from prometheus_client import CollectorRegistry
 
-import gangplank
 from gangplank import ConfigurationError, Drift, PrometheusModel
 from support.predicted import Model, all_shown, shown
 
@@ -197,7 +196,3 @@ def test_a_model_that_is_closed_goes_on_measuring(registry: CollectorRegistry) -
     assert model.port is None
     model.predict(X)
     assert shown(registry, "total") == 4
-
-
-def test_the_public_names_are_these_objects() -> None:
-    assert (gangplank.PrometheusModel, gangplank.Drift) == (PrometheusModel, Drift)
