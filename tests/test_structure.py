@@ -24,7 +24,8 @@ LIGHTNING = {"lightning", "pytorch_lightning", "torch"}
 ROOMS: dict[str, set[str]] = {
     "core": set(),
     "_stand_in": set(),
-    "gangplank": {"core", "_stand_in"},  # the root package: the public names
+    "predict": {"core"},
+    "gangplank": {"core", "_stand_in", "predict"},  # the root package: the public names
     "hooks": {"core"},
     "_builtin": {"core"},
     "_torch": set(),  # what the adapters of frameworks on torch share
@@ -216,6 +217,7 @@ def test_the_public_names_are_these() -> None:
         "Delivery",
         "DeliveryError",
         "Destination",
+        "Drift",
         "ExportError",
         "Exporter",
         "ExporterOptions",
@@ -227,12 +229,14 @@ def test_the_public_names_are_these() -> None:
         "MissingExtraError",
         "Outcome",
         "Page",
+        "PrometheusModel",
         "Run",
         "RunInfo",
         "Sink",
         "Snapshot",
         "TrainTestExporter",
         "hookimpl",
+        "instrument",
         "run",
         "watch_caller",
     ]

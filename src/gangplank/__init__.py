@@ -1,4 +1,4 @@
-"""Exports the metrics, weights and state of a training run to Prometheus.
+"""Exports the metrics, weights and state of a training run, and the predictions of a model, to Prometheus.
 
 Importing this imports no framework: the first use of `TrainTestExporter` imports Keras. If Keras cannot be imported,
 `TrainTestExporter` is a class that raises the reason when it is constructed.
@@ -32,6 +32,9 @@ from gangplank.core.sinks.credentials import Credentials
 from gangplank.core.types import Adapter, Delivery, Group, Outcome, RunInfo, Snapshot
 from gangplank.core.version import VERSION
 from gangplank.core.weights.buckets import HISTOGRAM_WEIGHT_BUCKETS_0_3, HISTOGRAM_WEIGHT_BUCKETS_1_0
+from gangplank.predict.drift import Drift
+from gangplank.predict.instrument import instrument
+from gangplank.predict.model import PrometheusModel
 
 if TYPE_CHECKING:
     from gangplank.keras.exporter import TrainTestExporter
@@ -46,6 +49,7 @@ __all__ = [
     "Delivery",
     "DeliveryError",
     "Destination",
+    "Drift",
     "ExportError",
     "Exporter",
     "ExporterOptions",
@@ -57,12 +61,14 @@ __all__ = [
     "MissingExtraError",
     "Outcome",
     "Page",
+    "PrometheusModel",
     "Run",
     "RunInfo",
     "Sink",
     "Snapshot",
     "TrainTestExporter",
     "hookimpl",
+    "instrument",
     "run",
     "watch_caller",
 ]

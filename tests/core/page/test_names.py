@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gangplank.core.labels import PHASES
-from gangplank.core.page.names import RESERVED_METRICS, Metric, MetricNames, Source
+from gangplank.core.page.names import Metric, MetricNames, Source, reserved_metrics
 
 LEGAL = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 # Names that are close to each other collide more often than any text does.
@@ -20,7 +20,7 @@ raw_names = st.lists(
         close,
         close.map(lambda name: f"train_{name}"),
         close.map(lambda name: f"val/{name}"),
-        st.sampled_from(sorted(RESERVED_METRICS)),
+        st.sampled_from(sorted(reserved_metrics("predict"))),
     ),
     unique=True,
 )
@@ -43,7 +43,7 @@ def test_names_are_legal_short_one_to_one_and_never_reserved(metrics: list[str],
     assert len(set(names.values())) == len(metrics)
     for name in names.values():
         assert LEGAL.fullmatch(f"gangplank_{phase}_{name}")
-        assert name not in RESERVED_METRICS
+        assert name not in reserved_metrics(phase)
         assert len(name) <= 170
 
 

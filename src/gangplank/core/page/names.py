@@ -32,6 +32,26 @@ RESERVED_METRICS = frozenset(
     }
 )
 
+# Those of phase `predict` that instrumented models have, where no framework is: `predict/` says what they are.
+_COUNTERS = (
+    *("total", "time_seconds_total", "call_total", "call_time_seconds_total", "errors_total", "untimed_total"),
+    *("drift_detected_total", "drift_checks_total"),
+)
+_HISTOGRAMS = ("latency_seconds", "batch_size")
+RESERVED_IN_PREDICT = frozenset(
+    {
+        *("in_flight", "model_loaded_timestamp_seconds", "drift_p_value", "drift_test_statistic"),
+        *_COUNTERS,
+        *(name.removesuffix("total") + "created" for name in _COUNTERS),
+        *(name + part for name in _HISTOGRAMS for part in ("", "_bucket", "_sum", "_count", "_created")),
+    }
+)
+
+
+def reserved_metrics(phase: str) -> frozenset[str]:
+    """Return the names that no metric of a phase may have."""
+    return RESERVED_METRICS | RESERVED_IN_PREDICT if phase == "predict" else RESERVED_METRICS
+
 
 class Source(enum.Enum):
     """Where a metric comes from, ours first: metrics of one name that come from different places are different ones."""
@@ -80,7 +100,7 @@ class MetricNames:
     def __init__(self, phase: str) -> None:
         self._prefix = _PHASE_PREFIX[phase]
         self._names: dict[Source, dict[str, str]] = {source: {} for source in Source}
-        self._holders: dict[str, Metric | None] = dict.fromkeys(RESERVED_METRICS)
+        self._holders: dict[str, Metric | None] = dict.fromkeys(reserved_metrics(phase))
 
     def __len__(self) -> int:
         return sum(map(len, self._names.values()))
