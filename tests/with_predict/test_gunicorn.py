@@ -8,7 +8,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from prometheus_client.multiprocess import MultiProcessCollector  # type: ignore[attr-defined]
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from support.reading import eventually, value
 from support.serving import PREDICT, PROGRAMS, gunicorn, send
@@ -20,7 +20,7 @@ def predicted(metrics: Path) -> dict[int, float]:
     """Return how many samples each worker has predicted, by its number."""
     found = {}
     for file in metrics.glob("counter_*.db"):
-        families = MultiProcessCollector.merge([str(file)])
+        families = MultiProcessCollector.merge([str(file)])  # type: ignore[no-untyped-call]
         (family,) = [family for family in families if family.name in {"gangplank_predict", "gangplank_predict_total"}]
         found[int(re.sub(r"\D", "", file.name))] = sum(
             sample.value for sample in family.samples if sample.name == "gangplank_predict_total"
