@@ -22,7 +22,6 @@ chi_square, kolmogorov_smirnov, adaptive_window, reference = map(
     importlib.import_module, ("chi_square", "kolmogorov_smirnov", "adaptive_window", "reference")
 )
 WINDOWED = pytest.mark.parametrize("detector", [chi_square, kolmogorov_smirnov])
-EVERY = pytest.mark.parametrize("detector", [chi_square, kolmogorov_smirnov, adaptive_window])
 
 
 @pytest.fixture
@@ -100,10 +99,13 @@ def test_one_in_twenty_at_most_has_a_p_value_below_one_in_twenty(
     assert 1 <= alarms <= 20
 
 
-@EVERY
-def test_undrifted_data_is_no_drift(detector: ModuleType, random: np.random.Generator) -> None:
+# With p < 0.01, each of the first two would raise several alarms.
+@pytest.mark.parametrize(
+    ("detector", "rows"), [(chi_square, 500_000), (kolmogorov_smirnov, 100_000), (adaptive_window, 100_000)]
+)
+def test_undrifted_data_is_no_drift(detector: ModuleType, rows: int, random: np.random.Generator) -> None:
     get_drift_metrics = detector.detector(made(random))
-    found = in_batches(get_drift_metrics, inputs(random, 50_000), predictions(random, 50_000), 100)
+    found = in_batches(get_drift_metrics, inputs(random, rows), predictions(random, rows), 100)
     assert detected(found) == 0
 
 
