@@ -10,9 +10,9 @@ BACKENDS := tensorflow jax torch
 $(if $(filter $(BACKEND),$(BACKENDS)),,$(error BACKEND=$(BACKEND): it is one of $(BACKENDS)))
 KERAS := $(BACKENDS:%=test-keras-%)
 ALL := $(VENV)/.with-test $(BACKENDS:%=$(VENV)/.with-%,demo,test) $(VENV)/.with-lightning,demo,test \
-	$(VENV)/.with-trl $(VENV)/.with-xgboost-cpu
+	$(VENV)/.with-trl $(VENV)/.with-xgboost-cpu $(VENV)/.with-serving
 .PHONY: help demo demo-lightning demo-transformers stack stack-stop check test test-core test-faults \
-	test-monitoring test-soak test-keras $(KERAS) test-lightning test-transformers test-xgboost test-torch test-jax test-wheels test-servers \
+	test-monitoring test-soak test-keras $(KERAS) test-lightning test-transformers test-xgboost test-predict test-torch test-jax test-wheels test-servers \
 	test-lowest test-pythons tested coverage servers lint format pre-commit faults soak fleet pictures bench clean
 
 help: ## list the targets
@@ -44,7 +44,7 @@ check: lint ## lint, and the tests of the core and of its structure: the inner l
 test: ## all tests; they install each framework
 	$(MAKE) --jobs=1 test-core test-faults $(ALL)
 	$(MAKE) --jobs=2 --output-sync $(KERAS) test-lightning test-transformers test-servers test-soak test-monitoring \
-		test-xgboost test-wheels test-torch test-jax
+		test-predict test-xgboost test-wheels test-torch test-jax
 
 # Each of these is a separate process: TensorFlow and torch crash each other in one. Without ARGS, it writes a record of
 # the tested versions, for `make tested`. In CI, a test that fails is run once more, and the summary names it: much here
@@ -79,6 +79,10 @@ test-transformers: $(VENV)/.with-trl servers ## the Transformers exporter
 
 test-xgboost: $(VENV)/.with-xgboost-cpu servers ## the XGBoost exporter
 	$(call pytest,xgboost,tests/with_xgboost)
+
+test-predict: export KERAS_BACKEND := jax
+test-predict: $(VENV)/.with-serving servers ## a served model, and detectors of drift
+	$(call pytest,predict,tests/with_predict)
 
 test-torch: $(VENV)/.with-torch,demo,test servers ## the core with torch, without Keras
 	$(call pytest,torch,tests/with_torch)
@@ -186,6 +190,11 @@ $(VENV)/.with-trl: $(VENV)/.with-transformers,demo,test
 # XGBoost without the CUDA libraries that the extra `xgboost` brings on Linux; scikit-learn comes with `demo`.
 $(VENV)/.with-xgboost-cpu: $(VENV)/.with-demo,test
 	$(PIP) xgboost-cpu
+	touch $@
+
+# What the examples of a served model and of drift need.
+$(VENV)/.with-serving: $(VENV)/.with-jax,demo,test
+	$(PIP) fastapi uvicorn gunicorn river
 	touch $@
 
 clean: ## remove what make has made

@@ -135,11 +135,19 @@ class Server:
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str], port: int, log: Path, *, scheme: str = "http", ready: str = "/-/ready"
+    command: Sequence[str],
+    port: int,
+    log: Path,
+    *,
+    scheme: str = "http",
+    ready: str = "/-/ready",
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    """Run a server until the block ends; enters once it is ready, and answers at that path."""
+    """Run a server, in a folder, until the block ends; enters once it is ready, and answers at that path."""
+    env = os.environ | (environment or {})
     with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder, env=env)
     server = Server(process, port, log)
     try:
         await_ready(server, scheme, ready)
