@@ -178,7 +178,9 @@ def _observations(newest: list[Samples]) -> dict[Key, Observation]:
     runs: dict[Key, Observation] = {}
     for samples in newest:
         key = _identity(samples.labels)
-        runs.setdefault(key, Observation(_in_order(key))).series.append(_series(samples))
+        if key not in runs:
+            runs[key] = Observation(_in_order(key))
+        runs[key].series.append(_series(samples))
     return runs
 
 
