@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from gangplank.core.page.page import Page
 from gangplank.core.page.reading import labels_of, read
 from gangplank.core.page.text import Block, in_turns, join
@@ -12,6 +14,8 @@ Identity = frozenset[tuple[str, str]]
 
 # Every page has this family, and its one sample has the labels of the page's identity and no others.
 _IDENTIFYING = "gangplank_run_heartbeat_timestamp_seconds"
+# Lines that are joined in one go: another thread waits meanwhile.
+_JOINED = 1_000
 
 
 class Together:
@@ -54,13 +58,19 @@ def _pages(text: bytes) -> dict[Identity, list[Block]]:
     """Return the families of each page; a sample belongs to the page with which it has the most labels in common."""
     samples = list(read(text))
     pages: dict[Identity, dict[Block, list[str]]] = {
-        labels_of(line): {} for family, line in samples if family.name == _IDENTIFYING
+        labels_of(line): {} for family, line in in_turns(samples) if family.name == _IDENTIFYING
     }
     for family, line in in_turns(samples):
         labels = labels_of(line)
         if identity := max((identity for identity in pages if identity <= labels), key=len, default=None):
             pages[identity].setdefault(family, []).append(line)
     return {
-        identity: [family._replace(lines=["".join(lines).encode()]) for family, lines in in_turns(families.items())]
+        identity: [family._replace(lines=list(_joined(lines))) for family, lines in in_turns(families.items())]
         for identity, families in pages.items()
     }
+
+
+def _joined(lines: list[str]) -> Iterator[bytes]:
+    """Yield the lines as a few long texts."""
+    for start in in_turns(range(0, len(lines), _JOINED)):
+        yield "".join(lines[start : start + _JOINED]).encode()
