@@ -26,7 +26,8 @@ COMMAND = [sys.executable, "-m", "gangplank", "watch"]
 @contextmanager
 def started(*arguments: str, stdout: int = subprocess.PIPE) -> Iterator[subprocess.Popen[bytes]]:
     """Start the verb; kill it if it has not ended after the block."""
-    environment = dict(os.environ)  # without the size of pytest's terminal, which readline has exported past Python
+    # Without the size of pytest's terminal, which readline exports, and pytest-xdist's workers inherit.
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     process = subprocess.Popen([*COMMAND, *arguments], stdout=stdout, stderr=subprocess.PIPE, env=environment)
     try:
         yield process
