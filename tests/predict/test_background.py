@@ -80,6 +80,25 @@ def test_the_thread_ends_when_it_has_nothing_to_do(monkeypatch: pytest.MonkeyPat
     assert done.wait(SOON)
 
 
+def test_one_that_nobody_needs_ends_its_thread_when_its_tasks_are_done() -> None:
+    queue, done = Background("last tasks", 9), list[int]()
+    with held_up() as (wait, entered, released):
+        queue.put(wait)
+        entered.wait(SOON)
+        queue.put(lambda: done.append(1))
+        queue.end()
+        queue.put(lambda: done.append(2))  # by somebody who does need it
+        released.set()
+        flush(queue)
+    assert done == [1, 2]
+    eventually(lambda: len(alive("last tasks")), lambda threads: threads == 1)
+    queue.end()
+    eventually(lambda: alive("last tasks"), lambda threads: not threads)
+    queue.put(lambda: done.append(3))
+    flush(queue)
+    assert done == [1, 2, 3]
+
+
 def test_a_process_that_exits_waits_for_its_tasks() -> None:
     program = """
         import time

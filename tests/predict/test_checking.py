@@ -17,6 +17,7 @@ from gangplank import Drift, PrometheusModel
 from support.logged import warnings
 from support.predicted import Model, held_up, shown
 from support.reading import eventually
+from support.threads import alive, without_earlier_threads  # noqa: F401  a fixture
 
 X = np.ones((4, 2))
 
@@ -217,6 +218,45 @@ def test_a_function_that_predicts_is_not_checked_itself(registry: CollectorRegis
     model.close()
     assert checks(registry) == [1, 0, 0]
     assert shown(registry, "total") == 8
+
+
+def test_functions_that_predict_with_each_others_models_end(registry: CollectorRegistry) -> None:
+    others: dict[Any, Any] = {}
+    models = [drifting(registry, lambda x, _y, of=of: (others[of].predict(x), Drift())[1]) for of in range(2)]
+    others.update(enumerate(reversed(models)))
+    models[0].predict(X)
+    for model in models * 2:
+        model.close()
+    assert checks(registry) == [1, 0, 0]
+    models[1].predict(X)
+    models[1].close()
+    assert checks(registry) == [2, 0, 0]
+
+
+def test_the_thread_of_a_model_ends_with_the_model(registry: CollectorRegistry) -> None:
+    for _ in range(3):  # one for each request
+        model = drifting(registry, lambda _x, _y: Drift())
+        model.predict(X)
+        model.close()
+    del model
+    eventually(lambda: alive("gangplank-drift"), lambda threads: not threads)
+    assert checks(registry) == [3, 0, 0]
+
+
+def test_dicts_that_cannot_be_updated_are_copied(registry: CollectorRegistry) -> None:
+    class Outputs(dict[str, Any]):
+        def update(self, *_: Any, **__: Any) -> None:
+            raise TypeError("as the outputs of Transformers do")
+
+    given: list[Any] = []
+    outputs = Outputs(logits=X)
+    model: Any = gangplank.instrument(lambda _: outputs, registry=registry, get_drift_metrics_func=remembering(given))
+    model(X)
+    eventually(lambda: checks(registry) == [1, 0, 0])
+    ((_, copied),) = given
+    assert type(copied) is Outputs
+    assert copied["logits"] is not X
+    assert (copied["logits"] == X).all()
 
 
 def test_a_model_that_is_closed_waits_for_its_checks_but_not_for_long(registry: CollectorRegistry) -> None:

@@ -83,6 +83,9 @@ def test_anything_else_is_one_sample(output: Any) -> None:
         ([np.float32(1), np.float32(2)], 2),
         ([array(2), array(3), array(4)], 3),  # the boxes found in each of three images
         ((array(), array(7, 2)), 7),  # a loss, and logits
+        ([0.5, array(7, 2)], 7),
+        ((None, 0.5, array(7, 2)), 7),
+        ([[], {"logits": array(7, 2)}], 2),
         ((array(4, 9, 8), (array(1, 4, 8), array(1, 4, 8))), 4),  # of an LSTM
         ({"loss": array(), "logits": array(6, 2)}, 6),
         ({"loss": array()}, 1),
@@ -114,7 +117,8 @@ def test_what_will_be_computed_later_has_none(output: Any) -> None:
     assert count_samples(output) is None
 
 
-def test_the_first_item_tells_what_a_long_list_is_of() -> None:
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_the_first_items_tell_what_a_long_list_is_of(kind: type[Any]) -> None:
     class Text(str):
         __slots__ = ()
 
@@ -122,4 +126,5 @@ def test_the_first_item_tells_what_a_long_list_is_of() -> None:
         def shape(self) -> Any:
             raise AssertionError("looked at")
 
-    assert count_samples(["a", *[Text("b")] * 9]) == 10
+    assert count_samples(kind(["a"] * 8 + [Text("b")] * 9)) == 17
+    assert count_samples(kind([["a", {"b": 0.5}]] * 8 + [[Text("b")]] * 9)) == 17

@@ -113,6 +113,19 @@ def test_a_host_that_is_not_here_is_an_error(registry: CollectorRegistry) -> Non
         PrometheusModel(Model(), registry, 0, host="192.0.2.1")
     with pytest.raises(ConfigurationError, match=r"cannot listen on nowhere\.invalid:0: "):
         PrometheusModel(Model(), registry, 0, host="nowhere.invalid")
+    with pytest.raises(ConfigurationError, match="it is not a host name"):
+        PrometheusModel(Model(), registry, 0, host="a" * 64)
+
+
+def test_a_port_that_is_closed_on_one_thread_may_be_taken_on_another(registry: CollectorRegistry) -> None:
+    port = free_port()
+
+    def open_and_close(_: int) -> None:
+        for _ in range(5):
+            served(registry, port).close()
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(open_and_close, range(4))) == [None] * 4
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6")

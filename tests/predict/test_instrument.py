@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import pickle
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import prometheus_client
@@ -12,6 +14,9 @@ from prometheus_client import CollectorRegistry
 
 from gangplank import ConfigurationError, Drift, instrument
 from support.predicted import Model, shown
+from support.reading import eventually
+
+T = TypeVar("T")
 
 X = np.ones((4, 2))
 
@@ -73,6 +78,62 @@ def test_options_that_cannot_work_are_refused(registry: CollectorRegistry, optio
 def test_what_cannot_be_called_is_refused(target: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"such as model\.predict"):
         instrument(target)
+
+
+def test_methods_in_the_body_of_a_class(registry: CollectorRegistry) -> None:
+    given: list[Any] = []
+
+    def remember(x: Any, _y: Any) -> Drift:
+        given.append(x)
+        return Drift()
+
+    def instrumented(function: T) -> T:
+        return instrument(function, registry=registry, get_drift_metrics_func=remember)
+
+    class Service:
+        @instrumented
+        def method(self, x: Any) -> Any:
+            return self, x
+
+        @instrumented
+        async def coroutine(self, x: Any) -> Any:
+            return self, x
+
+        @instrumented
+        @functools.cache  # noqa: B019  a callable that is bound, and is no function
+        def cached(self, x: Any) -> Any:
+            return self, x
+
+        @classmethod
+        @instrumented
+        def of_class(cls, x: Any) -> Any:
+            return cls, x
+
+        @instrumented
+        @classmethod
+        def of_class_too(cls, x: Any) -> Any:
+            return cls, x
+
+        @staticmethod
+        @instrumented
+        def static(x: Any) -> Any:
+            return None, x
+
+        @instrumented
+        @staticmethod
+        def static_too(x: Any) -> Any:
+            return None, x
+
+    service = Service()
+    assert service.method(1) == Service.method(service, 1) == (service, 1)
+    assert service.method(x=1) == (service, 1)
+    assert asyncio.run(service.coroutine(2)) == (service, 2)
+    assert service.cached(3) == Service.cached(service, 3) == (service, 3)
+    assert service.of_class(4) == Service.of_class(4) == service.of_class_too(4) == (Service, 4)
+    assert service.static(5) == Service.static_too(5) == service.static_too(5) == (None, 5)
+    eventually(lambda: shown(registry, "drift_checks_total", result="checked") == 12)
+    assert sorted(given, key=str) == [1, 1, 2, 3, 3, 4, 4, 4, 5, 5, 5, {"x": 1}]
+    assert shown(registry, "latency_seconds_count", method="of_class_too") == 1
 
 
 def test_an_object_that_can_be_called(registry: CollectorRegistry) -> None:

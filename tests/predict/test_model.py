@@ -152,6 +152,9 @@ def test_a_model_that_only_predicts_or_can_only_be_called(registry: CollectorReg
         ({"port": -1}, "port=-1"),
         ({"port": 65_536}, "port=65536"),
         ({"port": 8561.0}, "port=8561.0 is a float"),
+        ({"port": 0, "host": None}, "host is None: give an address"),
+        ({"registry": None}, r"registry is None: give a prometheus_client\.CollectorRegistry"),
+        ({"registry": 8561}, "registry is an int"),  # the second argument, meant as a port
         ({"name": ""}, "name is empty"),
         ({"version": b"1"}, "version"),
         ({"get_drift_metrics_func": 3}, "get_drift_metrics_func is an int"),

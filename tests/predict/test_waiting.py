@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from gangplank import PrometheusModel, instrument
+from gangplank import Drift, PrometheusModel, instrument
 from gangplank.predict import waiting
 from gangplank.predict.background import Background
 from support.predicted import shown
@@ -158,6 +158,21 @@ def test_on_cuda_an_event_says_when(registry: CollectorRegistry, frameworks: Cud
     assert recorded(registry) == (0, 0, 1, 0)
     frameworks.reached.set()
     eventually(lambda: recorded(registry) == (3, 1, 0, 0))
+
+
+def test_a_check_for_drift_waits_for_the_work_of_the_caller(registry: CollectorRegistry, frameworks: Cuda) -> None:
+    checked = threading.Event()
+
+    def check(_x: Any, _y: Any) -> Drift:
+        checked.set()
+        return Drift()
+
+    model: Any = instrument(lambda _: 1, registry=registry, get_drift_metrics_func=check)
+    model(CudaTensor())
+    assert frameworks.recorded == [("cuda:0", threading.get_ident())]  # the stream that makes the copies
+    assert not checked.wait(0.05)
+    frameworks.reached.set()
+    assert checked.wait(20)
 
 
 def test_the_thread_that_waits_may_do_so_while_another_one_records_a_graph(

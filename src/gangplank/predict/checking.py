@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import threading
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from gangplank.core.log import Log, describe
+from gangplank.predict import waiting
 from gangplank.predict.background import Background
 from gangplank.predict.drift import Drift, checked
 from gangplank.predict.families import CHECKED, DROPPED, FAILED, Families
@@ -19,6 +22,15 @@ _QUEUE_SIZE = 16
 _CONSTANTS = {str, int, float, bool}
 
 DriftFunction = Callable[[Any, Any], Drift]
+
+
+class _Here(threading.local):
+    """Whether this thread runs functions for drift."""
+
+    checking = False
+
+
+_here = _Here()
 
 
 class Checks:
@@ -42,10 +54,12 @@ class Checks:
             result: families.metric("drift_checks_total", result=result) for result in (CHECKED, FAILED, DROPPED)
         }
         self._queue = Background("gangplank-drift", _QUEUE_SIZE)
+        # A service may make a model for each request: the threads of those that are gone must not wait for more.
+        weakref.finalize(self, self._queue.end).atexit = False
 
     def put(self, inputs: Any, outputs: Any) -> None:
         """Have inputs and outputs checked; returns at once."""
-        if self._queue.here:  # the function for drift predicts: that would never end
+        if _here.checking:  # the function for drift predicts: that might never end
             return
         if hasattr(inputs, "__next__"):
             self.drop("the inputs are an iterator, which cannot be read again: give a list or an array")
@@ -54,7 +68,9 @@ class Checks:
             self._results[DROPPED].inc()
             return
         try:
-            check = partial(self._check, _copy(inputs), _copy(outputs))
+            inputs, outputs = _copy(inputs), _copy(outputs)
+            # The thread has another stream of CUDA than the caller may have, which is still making the copies.
+            check = partial(self._check, inputs, outputs, waiting.still_computing((inputs, outputs)))
         except Exception as error:  # noqa: BLE001  there may be no memory for it
             self._fail(error)
             return
@@ -70,8 +86,11 @@ class Checks:
         """Wait for the checks in the queue, at most until `end` (of the monotonic clock)."""
         self._queue.flush(end)
 
-    def _check(self, inputs: Any, outputs: Any) -> None:
+    def _check(self, inputs: Any, outputs: Any, wait: Callable[[], None] | None) -> None:
+        _here.checking = True
         try:
+            if wait is not None:
+                wait()
             drift = checked(self._function(inputs, outputs))
             if drift.drift_detected is not None:
                 self._detected.inc(drift.drift_detected)
@@ -97,7 +116,8 @@ def _copy(data: Any) -> Any:
         return data.copy() if hasattr(data, "copy") else data  # those of TensorFlow do not change
     if isinstance(data, dict):
         copied = copy.copy(data)
-        copied.update((key, _copy(one)) for key, one in data.items())
+        for key, one in data.items():  # not `update`, which the outputs of Transformers refuse
+            copied[key] = _copy(one)
         return copied
     if isinstance(data, list | tuple):
         copies = [one if type(one) in _CONSTANTS else _copy(one) for one in data]

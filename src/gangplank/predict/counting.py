@@ -6,6 +6,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+# Of a list or tuple, which may have very many texts or numbers, only so many items are searched if these have no array.
+_LOOKED_AT = 8
+
 
 def count_samples(output: Any) -> int | None:
     """Return how many samples an output has; None if it is symbolic, which means that nothing was predicted.
@@ -39,14 +42,13 @@ def leaves(output: Any) -> Iterator[Any]:
     elif isinstance(output, Mapping):
         for one in output.values():
             yield from leaves(one)
-    # A long list of texts or numbers is not searched.
-    elif isinstance(output, tuple) or (isinstance(output, list) and output and _may_have_leaves(output[0])):
+    elif isinstance(output, list | tuple) and any(map(_has_leaves, output[:_LOOKED_AT])):
         for one in output:
             yield from leaves(one)
 
 
-def _may_have_leaves(output: Any) -> bool:
-    return isinstance(output, Mapping | list | tuple) or _shape(output) is not None
+def _has_leaves(output: Any) -> bool:
+    return next(leaves(output), None) is not None
 
 
 def _shape(leaf: Any) -> tuple[Any, ...] | None:

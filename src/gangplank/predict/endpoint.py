@@ -60,9 +60,9 @@ class Endpoint:
                 return
             for at in [at for at, endpoint in _endpoints.items() if endpoint is self]:
                 del _endpoints[at]
-        self.port = None
-        self._server.shutdown()
-        self._server.server_close()
+            self.port = None
+            self._server.shutdown()
+            self._server.server_close()  # before another thread, which wants the port, looks
         self._thread.join(_JOIN)
 
     def leave(self) -> None:
@@ -90,8 +90,10 @@ def open_endpoint(registry: CollectorRegistry, host: str, port: int, user: objec
         return endpoint
 
 
-def check_port(port: Any) -> None:
-    """Raise ConfigurationError if this is not a port."""
+def check_address(host: Any, port: Any) -> None:
+    """Raise ConfigurationError if this is not an address to listen on."""
+    if not isinstance(host, str):
+        raise ConfigurationError(f"host is {kind_of(host)}: give an address of this machine, such as 127.0.0.1")
     if isinstance(port, bool) or not isinstance(port, int):
         raise ConfigurationError(
             f"port={port!r} is {kind_of(port)}: give a number from 0 to {_MOST}; 0 is any free port"
@@ -147,6 +149,8 @@ def _listen(host: str, port: int, app: Callable[..., Iterable[bytes]]) -> _Serve
                 "model, give none, and serve the metrics as a route of your application (docs/predict.md)"
             ) from error
         raise ConfigurationError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+    except UnicodeError as error:
+        raise ConfigurationError(f"cannot listen on {host}:{port}: it is not a host name") from error
     server.set_app(app)
     return server
 

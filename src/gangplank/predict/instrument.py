@@ -37,6 +37,10 @@ class Options:
     count_samples: Callable[[Any], int] | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.registry, CollectorRegistry):
+            raise ConfigurationError(
+                f"registry is {kind_of(self.registry)}: give a prometheus_client.CollectorRegistry, or leave it out"
+            )
         for what in ("name", "version"):
             if getattr(self, what) is not None:
                 check_value(what, getattr(self, what))
@@ -110,18 +114,22 @@ def instrument(
             names of ours.
     """
     target: Any = fn_or_module
-    if not callable(target) or inspect.isclass(target):
+    if not isinstance(target, classmethod) and (not callable(target) or inspect.isclass(target)):
         raise ConfigurationError(
             f"instrument() got {'a class' if inspect.isclass(target) else kind_of(target)}: give something that can be "
             "called and returns predictions: a function, a module, or a bound method such as model.predict"
         )
-    options = Options(registry, name, version, get_drift_metrics_func, count_samples)
+    result: T = _instrumented(target, Options(registry, name, version, get_drift_metrics_func, count_samples))
+    return result
+
+
+def _instrumented(target: Any, options: Options) -> Any:
+    if isinstance(target, staticmethod | classmethod):  # in the body of a class, decorated before
+        return type(target)(_instrumented(target.__func__, options))
     # Whatever else has a name, such as what JAX compiles, also has attributes of its own.
     if isinstance(target, _FUNCTIONS):
-        result: T = measured(target, options.open().meter(_name_of(target), _first_argument))  # type: ignore[assignment]
-    else:
-        result = _proxy(target, options)
-    return result
+        return measured(target, options.open().meter(_name_of(target), _inputs_of(target)))
+    return _proxy(target, options)
 
 
 class InstrumentedObject(Proxy):
@@ -140,10 +148,17 @@ class InstrumentedObject(Proxy):
         return _unpickled, (target, *more)
 
 
+class _InstrumentedMethod(InstrumentedObject):
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+
 def _proxy(target: Any, options: Options) -> Any:
     method = getattr(target, "__name__", "__call__")
-    meter = options.open().meter(method if isinstance(method, str) else "__call__", _first_argument)
-    return with_special_methods(InstrumentedObject, type(target))(target, (options, measured(target.__call__, meter)))
+    meter = options.open().meter(method if isinstance(method, str) else "__call__", _inputs_of(target))
+    # What a compiler or a cache makes of a method in the body of a class is bound as a function is.
+    base = _InstrumentedMethod if hasattr(type(target), "__get__") else InstrumentedObject
+    return with_special_methods(base, type(target))(target, (options, measured(target.__call__, meter)))
 
 
 def _unpickled(target: Any, name: Any, version: Any, count_samples: Any, function: Any) -> Any:
@@ -151,9 +166,23 @@ def _unpickled(target: Any, name: Any, version: Any, count_samples: Any, functio
     return instrument(target, name=name, version=version, count_samples=count_samples, get_drift_metrics_func=function)
 
 
+def _inputs_of(function: Callable[..., Any]) -> Callable[[Arguments], Any]:
+    """Return what returns the inputs among the arguments: of a method in the body of a class, not its object."""
+    try:
+        first = next(iter(inspect.signature(function).parameters), None)
+    except Exception:  # noqa: BLE001  it is written in C, or an object that raises anything
+        first = None
+    return _second_argument if first in ("self", "cls") else _first_argument
+
+
 def _first_argument(arguments: Arguments) -> Any:
     positional, keywords = arguments
     return positional[0] if positional else dict(keywords)
+
+
+def _second_argument(arguments: Arguments) -> Any:
+    positional, keywords = arguments
+    return _first_argument((positional[1:], keywords))
 
 
 def _name_of(function: Callable[..., Any]) -> str:

@@ -13,7 +13,7 @@ from gangplank.core.errors import ConfigurationError, kind_of
 from gangplank.predict import waiting
 from gangplank.predict.calls import measured
 from gangplank.predict.checking import DriftFunction
-from gangplank.predict.endpoint import Endpoint, check_port, open_endpoint
+from gangplank.predict.endpoint import Endpoint, check_address, open_endpoint
 from gangplank.predict.instrument import Instruments, Options
 from gangplank.predict.measuring import Arguments
 from gangplank.predict.proxy import Proxy
@@ -69,7 +69,7 @@ class PrometheusModel(Proxy):
         if not callable(model) and not callable(getattr(model, "predict", None)):
             raise ConfigurationError(f"model is {kind_of(model)}: give a model, which has predict or can be called")
         if port is not None:
-            check_port(port)
+            check_address(host, port)
         options = Options(registry, name, version, get_drift_metrics_func)
         instruments = options.open()
         state = _State(options, instruments, {}, [])
