@@ -133,7 +133,7 @@ def test_a_function_that_fails_fails_no_prediction_and_is_reported_once(
 
 
 def test_a_slow_function_delays_no_prediction_and_what_it_cannot_keep_up_with_is_dropped(
-    registry: CollectorRegistry,
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
     with held_up() as (wait, entered, released):
         model = drifting(registry, lambda _x, _y: (wait(), Drift(1))[1])
@@ -143,6 +143,8 @@ def test_a_slow_function_delays_no_prediction_and_what_it_cannot_keep_up_with_is
             model.predict(X)
         assert shown(registry, "total") == 84  # all have returned while the first check goes on
         assert checks(registry) == [0, 0, 4]
+        [warning] = warnings(caplog)
+        assert "16 checks wait" in warning
         released.set()
         eventually(lambda: checks(registry) == [17, 0, 4])
     assert shown(registry, "drift_detected_total") == 17

@@ -17,6 +17,7 @@ from gangplank.predict.families import CHECKED, DROPPED, FAILED, Families
 
 # Checks in the queue; when it is full, new ones are dropped.
 _QUEUE_SIZE = 16
+_BEHIND = f"the function is slower than the predictions, and {_QUEUE_SIZE} checks wait"
 
 # A list may have very many of these.
 _CONSTANTS = {str, int, float, bool}
@@ -65,7 +66,7 @@ class Checks:
             self.drop("the inputs are an iterator, which cannot be read again: give a list or an array")
             return
         if self._queue.full:
-            self._results[DROPPED].inc()
+            self.drop(_BEHIND)
             return
         try:
             inputs, outputs = _copy(inputs), _copy(outputs)
@@ -75,7 +76,7 @@ class Checks:
             self._fail(error)
             return
         if not self._queue.put(check):
-            self._results[DROPPED].inc()
+            self.drop(_BEHIND)
 
     def drop(self, why: str) -> None:
         """Count a check that cannot be made; the first one is reported."""
