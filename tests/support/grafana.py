@@ -24,11 +24,12 @@ Row = dict[str, str | float]
 
 
 class Query(NamedTuple):
-    """A query that a dashboard asks: of which panel, for what, and whether for its time range or for now."""
+    """A query that a dashboard asks: of which panel, for what, for its time range or for now, and the shortest step."""
 
     panel: str
     expr: str
     ranged: bool
+    step: str
 
 
 def panels(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -120,7 +121,8 @@ def queries(dashboard: Mapping[str, Any], values: Mapping[str, Sequence[str]]) -
     for panel, target in targets:
         repeat = panel.get("repeat")
         for scope in ({repeat: [one]} for one in values[repeat]) if repeat else ({},):
-            yield Query(panel["title"], interpolated(target["expr"], {**values, **scope}), target["range"])
+            expr = interpolated(target["expr"], {**values, **scope})
+            yield Query(panel["title"], expr, target["range"], target.get("interval", "1m"))
 
 
 def over_time(prometheus: Prometheus, promql: str) -> list[tuple[Labels, list[float]]]:

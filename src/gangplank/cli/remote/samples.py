@@ -11,9 +11,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from gangplank.testing.gateway.exposition import LABEL, LABELS, unescape
+from gangplank.testing.gateway.exposition import unescape
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\]*(?:\\["\\n][^"\\]*)*)"')  # as servers write it
 _TYPE = re.compile(r"# TYPE (\S+) (\S+)")
 
 
@@ -66,10 +67,10 @@ def read_samples(page: str, wanted: Callable[[str], bool]) -> Iterator[Sample]:
 
 def parse_labels(text: str) -> dict[str, str]:
     """Return labels by name; raises ValueError if the text is not valid."""
-    if not LABELS.fullmatch(text):
+    found: list[tuple[str, str]] = _LABEL.findall(text)
+    if ",".join([f'{name}="{value}"' for name, value in found]) != text:
         raise ValueError(f"{{{text:.100}}} are not labels")
-    found = LABEL.findall(text)
-    labels = {name: unescape(value) for name, value in found}
+    labels = {name: unescape(value) for name, value in found} if "\\" in text else dict(found)
     if len(labels) < len(found):
         raise ValueError(f"{{{text:.100}}} have one label twice")
     return labels

@@ -13,9 +13,9 @@ DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 COLUMNS = 24  # of Grafana's grid
 
 
-def lines(expr: str, legend: str) -> Target:
+def lines(expr: str, legend: str, shortest_step: str = SHORTEST_STEP) -> Target:
     """Return a query for the time range of the dashboard."""
-    return {"expr": expr, "legendFormat": legend, "range": True, "instant": False, "interval": SHORTEST_STEP}
+    return {"expr": expr, "legendFormat": legend, "range": True, "instant": False, "interval": shortest_step}
 
 
 def now(expr: str, legend: str = "") -> Target:

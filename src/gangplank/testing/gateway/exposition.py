@@ -22,14 +22,12 @@ KINDS = {
 _BLANKS = r"[ \t]*+"
 _NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*+"
 _LABEL = rf'{_BLANKS}([a-zA-Z_][a-zA-Z0-9_]*+){_BLANKS}={_BLANKS}"((?:[^"\\]|\\["\\n])*+)"{_BLANKS}'
-_LABELS = rf"(?:{_LABEL},)*+(?:{_LABEL})?+"
 SAMPLE = re.compile(
     rf"(?P<name>{_NAME}){_BLANKS}"
-    rf"(?:\{{(?P<labels>{_LABELS}){_BLANKS}\}}{_BLANKS})?+"
+    rf"(?:\{{(?P<labels>(?:{_LABEL},)*+(?:{_LABEL})?+){_BLANKS}\}}{_BLANKS})?+"
     rf"(?P<value>[^ \t]*+)(?:[ \t]++(?P<timestamp>[+-]?[0-9]++))?",
 )
 LABEL = re.compile(_LABEL)
-LABELS = re.compile(_LABELS)
 COMMENT = re.compile(rf"#{_BLANKS}(HELP|TYPE)[ \t]++(.*)")
 COMMENT_ON = re.compile(rf"({_NAME})(?:([ \t]++)(.*))?")
 HELP = re.compile(r'(?:[^\\]|\\[\\n"])*+')
