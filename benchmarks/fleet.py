@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib.util
+import io
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -29,9 +32,17 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from rich.console import Console
+
 from benchmarks import figures
 from benchmarks.fleet_history import write_history
 from benchmarks.fleet_runs import Job, going_on, jobs, push
+from benchmarks.worker import Worker
+from gangplank.cli.remote.gateway import GatewayClient
+from gangplank.cli.remote.prometheus import Prometheus as PrometheusClient
+from gangplank.cli.watch.sources import GatewaySource, PrometheusSource, Source
+from gangplank.cli.watch.terminal import print_once
+from gangplank.cli.watch.watcher import Watcher
 from gangplank.monitoring import dashboards, rules
 from support.grafana import RANGE, Query, chosen, queries
 from support.servers import Generation, Prometheus, Server, find, get, prometheus, pushgateway, version_of
@@ -51,8 +62,9 @@ def seconds(server: Prometheus, query: Query) -> float:
     taken = []
     for _ in range(TIMES):
         if query.ranged:
-            now = time.time() // 60 * 60
-            asked |= {"start": now - RANGE, "end": now, "step": 60}
+            step = 60 * int(query.step.removesuffix("m"))
+            now = time.time() // step * step
+            asked |= {"start": now - RANGE, "end": now, "step": step}
         path = "query_range" if query.ranged else "query"
         start = time.perf_counter()
         get(f"{server.url}/api/v1/{path}?{urllib.parse.urlencode(asked)}", timeout=60)
@@ -110,6 +122,33 @@ def commands(gateway: Server, server: Prometheus) -> dict[str, float]:
     return took
 
 
+def frames(gateway: str, prometheus: str) -> dict[str, float]:
+    """Return how long `gangplank watch` takes from one frame to the next, the median of some.
+
+    Args:
+        gateway: its address.
+        prometheus: its URL.
+    """
+    sources: dict[str, Source] = {
+        "GATEWAY": GatewaySource(GatewayClient(gateway)),
+        "--prometheus URL": PrometheusSource(PrometheusClient(prometheus), hours=6),
+    }
+    gc.set_threshold(50_000)  # as the command does
+    took = {}
+    for name, source in sources.items():
+        watcher = Watcher(source, every=5)
+        console = Console(file=io.StringIO(), width=80)
+        times = []
+        for _ in range(1 + TIMES):
+            start = time.perf_counter()
+            print_once(console, watcher, watcher.read())
+            times.append(time.perf_counter() - start)
+            if watcher.view.error:
+                raise SystemExit(watcher.view.error)
+        took[f"gangplank watch {name}"] = statistics.median(times[1:])  # the first has the past to read
+    return took
+
+
 def measure(
     fleet: Sequence[Job], history: Path, generation: Generation, *, each: str, quiet: float, lasting: float
 ) -> dict[str, Any]:
@@ -123,12 +162,13 @@ def measure(
         quiet: seconds without another block, after which Prometheus is ready.
         lasting: seconds in which it does so before the queries.
     """
-    # Those that are evaluated each four minutes are evaluated more often here, so that they are seen.
+    # Those that are evaluated each four minutes are evaluated more often at first, so that they are seen.
     text = rules().replace("interval: 4m", f"interval: {each}")
     shown = dashboards()
     with tempfile.TemporaryDirectory() as made, contextlib.ExitStack() as until:
         folder = Path(made)
         shutil.copytree(history, folder / "tsdb")
+        watch = until.enter_context(Worker())  # another process than the one that pushes
         gateway = until.enter_context(pushgateway(folder, "--push.disable-consistency-check", generation=generation))
         for job in fleet:
             push(gateway, job)
@@ -139,6 +179,8 @@ def measure(
         server.await_query('up{job="pushgateway"} == 1', timeout=120)
         await_compaction(folder / "tsdb", quiet)
         evaluated = evaluations(server, lasting)
+        (folder / "rules.yml").write_text(rules())
+        server.process.send_signal(signal.SIGHUP)
         everything, _ = chosen(server, shown["gangplank-run.json"])
         names = [str(job.page_at(time.time()).labels["run"]) for job in fleet[:TEN]]
         ten = {**everything, "job": [job.name for job in fleet[:TEN]], "run": names}
@@ -152,6 +194,7 @@ def measure(
                 "all runs": asked_of(server, shown["gangplank-fleet.json"], everything),
                 "ten runs": asked_of(server, shown["gangplank-run.json"], ten),
             },
+            "frames": watch.call("fleet:frames", gateway=gateway.address, prometheus=server.url),
             "commands": commands(gateway, server),
         }
 
@@ -167,6 +210,9 @@ def table(result: Mapping[str, Any]) -> str:
             (f"dashboard of {name}: its {each[0]['queries']} queries", [f"{one['total_s']:.2f} s" for one in each])
         )
     rows += [(f"rules `{name}`", [f"{each['rules'][name]:.2f} s" for each in columns]) for name in columns[0]["rules"]]
+    rows += [
+        (f"`{name}`, a frame", [f"{each['frames'][name]:.2f} s" for each in columns]) for name in columns[0]["frames"]
+    ]
     rows += [
         (f"`{name.format(gateway='GATEWAY', url='URL')}`", [f"{each['commands'][name]:.2f} s" for each in columns])
         for name in columns[0]["commands"]

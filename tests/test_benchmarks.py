@@ -184,6 +184,7 @@ def test_a_small_fleet(tmp_path: Path) -> None:
     assert measured["alerts"] >= 2  # one is dead, one has failed; the one with NaN is told after five minutes
     assert list(measured["rules"]) == ["gangplank-alerts", "gangplank-runs", "gangplank-trainings"]
     assert len(measured["commands"]) == 3
+    assert len(measured["frames"]) == 2
 
 
 def test_every_row_is_there() -> None:
