@@ -40,6 +40,7 @@ ROWS = {
     "step": "hooks",
     "transformers_step": "hooks",
     "slowdown": "hooks",
+    "predict": "predict",
     "pages": "pages",
     "imports": "imports",
     "capacity": "capacity",
