@@ -14,9 +14,13 @@ with warnings.catch_warnings():
 
 import numpy as np
 import pytest
+from keras.src.utils import module_utils
 
 from support.keras_fits import Data, compiled
 from support.seeding import seed
+
+if keras.backend.backend() == "torch":
+    module_utils.tensorflow._available = False  # noqa: SLF001  where it is installed, Keras imports it to save a model
 
 
 @pytest.fixture
