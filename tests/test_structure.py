@@ -67,7 +67,7 @@ ORDER = {
 
 # Each library, and where it is imported; a framework is imported in its adapter, and in the demo.
 LIBRARIES = {
-    "numpy": {"core.weights", "cli"},
+    "numpy": {"core.weights", "cli", "predict"},
     "pluggy": {"core.plugins", "core.exporter"},
     "prometheus_client": {"core.page", "core.sinks", "predict", "cli", "testing"},
     "pytest": {"testing"},

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from gangplank import PrometheusModel, instrument
-from gangplank.predict import measuring
+from gangplank.predict.families import MOST_NOTES, families_of
 from support.logged import warnings
 from support.predicted import Model, all_shown, shown
 
@@ -57,17 +57,50 @@ def test_calls_in_flight_are_counted(registry: CollectorRegistry) -> None:
 
 
 def test_times_are_those_of_the_calls(registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
-    ticks = itertools.count(step=2)
-    monkeypatch.setattr(measuring, "perf_counter", lambda: next(ticks) + 100.0)
-    monkeypatch.setattr("gangplank.predict.calls.perf_counter", lambda: 100.0)
+    now = itertools.accumulate(itertools.count())  # 0, 1, 3, 6, 10, 15: each call takes two seconds longer
+    for module in ("calls", "measuring"):
+        monkeypatch.setattr(f"gangplank.predict.{module}.perf_counter", lambda: float(next(now)))
     model = PrometheusModel(Model(), registry)
-    model.predict(X)  # 0 s
-    model.predict_on_batch(X)  # 2 s
-    model(X)  # 4 s
-    assert shown(registry, "time_seconds_total") == 2
-    assert shown(registry, "call_time_seconds_total") == 4
-    for method, seconds in (("predict", 0), ("predict_on_batch", 2), ("__call__", 4)):
+    model.predict(X)  # 1 s
+    model.predict_on_batch(X)  # 3 s
+    model(X)  # 5 s
+    assert shown(registry, "time_seconds_total") == 4
+    assert shown(registry, "call_time_seconds_total") == 5
+    for method, seconds in (("predict", 1), ("predict_on_batch", 3), ("__call__", 5)):
         assert shown(registry, "latency_seconds_sum", method=method) == seconds
+    instrument(lambda: "text", registry=registry)()
+    assert shown(registry, "latency_seconds_sum", method="<lambda>") == 7
+
+
+def test_what_nobody_reads_is_counted_all_the_same(registry: CollectorRegistry) -> None:
+    model = PrometheusModel(Model(), registry)
+    notes = families_of(registry, {}).notes
+    for _ in range(2 * MOST_NOTES):
+        model.predict(X)
+    assert MOST_NOTES - 2 <= len(notes) <= MOST_NOTES + 2
+    assert shown(registry, "total") == 2 * MOST_NOTES * 4
+    assert (len(notes), shown(registry, "in_flight")) == (0, 0)
+
+
+def test_what_is_read_while_it_is_counted_is_complete(registry: CollectorRegistry) -> None:
+    model = PrometheusModel(Model(), registry)
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            shown(registry, "total")
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    try:
+        for number in range(1, 301):
+            model.predict(X)
+            assert shown(registry, "total") == number * 4
+    finally:
+        done.set()
+        for reader in readers:
+            reader.join()
 
 
 def test_one_may_count_oneself(registry: CollectorRegistry) -> None:
@@ -157,5 +190,6 @@ def test_values_that_cannot_be_written_fail_no_call(
     assert measured(1) == 1
     with pytest.raises(IndexError):
         measured(99)
+    assert shown(registry, "total") == 0
     assert len(warnings(caplog)) == 1
     assert "No space left" in caplog.text

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from gangplank.core.log import Log, describe
 from gangplank.predict import waiting
 from gangplank.predict.background import Background
@@ -111,6 +113,8 @@ class Checks:
 
 def _copy(data: Any) -> Any:
     """Return data whose arrays nobody else can change."""
+    if type(data) is np.ndarray:  # the most common case
+        return data.copy()
     if hasattr(data, "detach") and hasattr(data, "clone"):  # of torch
         return data.detach().clone()
     if hasattr(data, "shape"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -18,6 +19,9 @@ from gangplank.core.lifecycle import after_fork
 # imported.
 MULTIPROCESS = values.ValueClass is not values.MutexValue
 
+# When more notes wait, calls count some themselves: of 10,000 calls between two scrapes, none has to.
+MOST_NOTES = 20_000
+
 # Older versions of prometheus_client have no way to show the newest value of several processes: there, each is shown.
 _NEWEST = "mostrecent" if "mostrecent" in Gauge._MULTIPROC_MODES else "liveall"  # noqa: SLF001  not public
 
@@ -29,6 +33,19 @@ _MOST_EXCEPTIONS = 20
 OTHER_EXCEPTIONS = "other"
 
 CHECKED, FAILED, DROPPED = "checked", "failed", "dropped"
+
+
+# A function and its arguments: it counts something, and does not raise.
+Note = tuple[Any, ...]
+Notes = deque[Note]
+
+
+class _AtOnce(Notes):
+    """Counts what is noted at once: another process reads the values."""
+
+    def append(self, note: Note, /) -> None:
+        function, *arguments = note
+        function(*arguments)
 
 
 class _Kind(NamedTuple):
@@ -73,6 +90,11 @@ class Families:
 
     Args:
         labels: those of every sample: `model` and `version`, as far as they were given.
+
+    Attributes:
+        in_flight: the gauge of the calls that go on.
+        notes: what calls have left to be counted. Appending to a deque needs no lock, and takes a call much less time.
+            A forked child has another one: nobody counts what the calls that were in flight append to the old one.
     """
 
     def __init__(self, labels: Mapping[str, str]) -> None:
@@ -81,6 +103,7 @@ class Families:
         self._metrics: dict[str, Any] = {}
         self._exceptions: set[str] = set()
         self.in_flight = self.metric("in_flight")
+        self.notes = _AtOnce() if MULTIPROCESS else Notes()
 
     def metric(self, name: str, **labels: str) -> Any:
         """Return the metric of a family, by its name without `gangplank_predict_`; it is shown from now on."""
@@ -94,9 +117,9 @@ class Families:
         all_labels = {**self._labels, **labels}
         return metric.labels(**all_labels) if all_labels else metric
 
-    def errors(self, method: str, error: BaseException) -> Any:
+    def errors(self, method: str, kind: type[BaseException]) -> Any:
         """Return the counter of the exceptions of this type."""
-        name = type(error).__name__
+        name = kind.__name__
         with self._lock:
             if name not in self._exceptions:
                 if len(self._exceptions) >= _MOST_EXCEPTIONS:
@@ -109,16 +132,30 @@ class Families:
         """Note that a model is instrumented now."""
         self.metric("model_loaded_timestamp_seconds").set(time.time())
 
+    def catch_up(self) -> None:
+        """Count one note more than a call leaves: too many wait, since nobody reads."""
+        self._count(3)
+
+    def _count(self, most: int) -> None:
+        for _ in range(most):
+            try:
+                function, *arguments = self.notes.popleft()
+            except IndexError:  # another thread counts it
+                return
+            function(*arguments)
+
     def collect(self) -> Iterator[Metric]:
-        """Yield the families with their samples."""
-        with self._lock:
+        """Yield the families with their samples; what was noted before is counted."""
+        with self._lock:  # what another reader has taken is counted by now
+            self._count(len(self.notes))
             metrics = list(self._metrics.values())
         for metric in metrics:
             yield from metric.collect()
 
     def forked(self) -> None:
-        """In a forked child, forget the calls of the parent; those that go on in both count on what is replaced."""
+        """In a forked child, forget the calls of the parent, also what those that go on in both will note."""
         self._lock = threading.RLock()
+        self.notes = _AtOnce() if MULTIPROCESS else Notes()
         if not MULTIPROCESS:  # there, prometheus_client does
             self._metrics.pop("gangplank_predict_in_flight")
             self.in_flight = self.metric("in_flight")

@@ -20,6 +20,7 @@ from gangplank.predict.families import Families, families_of
 from gangplank.predict.log import new_log
 from gangplank.predict.measuring import Arguments, Meter
 from gangplank.predict.proxy import Proxy, with_special_methods
+from gangplank.predict.series import Series
 
 T = TypeVar("T")
 
@@ -71,9 +72,7 @@ class Instruments:
         """Return what measures one of its methods; the calls of a PrometheusModel are not checked for drift."""
         return Meter(
             self.families,
-            method,
-            self.log,
-            call=call,
+            Series(self.families, method, self.log, call=call),
             count_samples=self.count_samples,
             checks=None if call else self.checks,
             inputs=inputs,

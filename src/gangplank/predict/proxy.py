@@ -47,10 +47,9 @@ class Proxy:
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(getattr(type(self), name, None), property):
-            super().__setattr__(name, value)  # raises: it cannot be set
-        else:
-            setattr(self.__dict__[_STATE][0], name, value)
+        if name in self.__dict__ or isinstance(getattr(type(self), name, None), property):
+            raise AttributeError(f"{name} cannot be set")
+        setattr(self.__dict__[_STATE][0], name, value)
 
     def __delattr__(self, name: str) -> None:
         delattr(self.__dict__[_STATE][0], name)
