@@ -13,7 +13,8 @@ import pytest
 import trustme
 
 import gangplank as library
-from gangplank.cli.remote.groups import format_age, format_duration, matching, read_groups
+from gangplank.cli.remote.groups import format_age, format_duration, matching
+from gangplank.cli.remote.reader import GroupsReader
 from gangplank.core.sinks.credentials import PREFIX
 from support.servers import USERS, free_port, pushgateway
 from support.verbs import BUILD_INFO, either, gangplank, put, run_page, served
@@ -103,7 +104,7 @@ def test_a_trainer_whose_clock_is_ahead_does_not_live_for_ever() -> None:
     labels = '{instance="",job="a",phase="train"}'
     beat = f"gangplank_run_heartbeat_timestamp_seconds{labels} 9000\n"
     state = 'gangplank_run_state{instance="",job="a",phase="train",state="running"} 1\n'
-    [group] = read_groups(f"{beat}{state}push_time_seconds{labels} 5000\npush_failure_time_seconds{labels} 0\n")
+    [group] = GroupsReader().read(f"{beat}{state}push_time_seconds{labels} 5000\npush_failure_time_seconds{labels} 0\n")
     assert group.is_alive(5100)
     assert group.describe_state(6200) == "running? (20 min)"
     assert format_age(group.run_value("heartbeat_timestamp_seconds"), 6200) == "46 min ahead"
@@ -183,14 +184,14 @@ def test_a_sample_belongs_to_the_longest_key_that_fits() -> None:
         for name in ("gangplank_run_epoch", "push_time_seconds")
         for more in ("", ',team="x"')
     )
-    assert [(str(group), len(group.series)) for group in read_groups(text)] == [
+    assert [(str(group), len(group.series)) for group in GroupsReader().read(text)] == [
         ("job='a', phase='train'", 1),
         ("job='a', phase='train', team='x'", 1),
     ]
-    assert [str(group) for group in matching(read_groups(text), "a", labels=[("team", "")])] == [
+    assert [str(group) for group in matching(GroupsReader().read(text), "a", labels=[("team", "")])] == [
         "job='a', phase='train'"
     ]
-    assert [str(group) for group in matching(read_groups(text), "?", labels=[("team", "*")])] == [
+    assert [str(group) for group in matching(GroupsReader().read(text), "?", labels=[("team", "*")])] == [
         "job='a', phase='train', team='x'"
     ]
 

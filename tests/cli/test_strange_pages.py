@@ -17,7 +17,8 @@ from gangplank.cli import main
 from gangplank.cli.deletion import delete_selected
 from gangplank.cli.doctor import gateway as doctor_gateway
 from gangplank.cli.installed import adapters
-from gangplank.cli.remote.groups import GatewayGroup, format_age, format_duration, matching, read_groups
+from gangplank.cli.remote.groups import GatewayGroup, format_age, format_duration, matching
+from gangplank.cli.remote.reader import GroupsReader
 from gangplank.cli.show import run as show
 from gangplank.core.types import Group
 from support.verbs import BUILD_INFO, served
@@ -158,7 +159,7 @@ class Answered:
         self.text, self.now, self.server_time = text, 1e9, 1e9
 
     def groups(self) -> tuple[list[GatewayGroup], Answered]:
-        return read_groups(self.text), self
+        return GroupsReader().read(self.text), self
 
     def delete_groups(self, groups: object) -> dict[Group, str]:
         return {}

@@ -119,8 +119,7 @@ def _metrics(group: GatewayGroup) -> dict[str, Any]:
     """Return the samples by name: a value, or a list if there are labels."""
     metrics: dict[str, list[dict[str, Any]]] = {}
     for series in group.series:
-        labels = {name: value for name, value in series.labels.items() if name != "run"}
-        metrics.setdefault(series.name, []).append({"labels": labels, "value": _number(series.value)})
+        metrics.setdefault(series.name, []).append({"labels": series.labels, "value": _number(series.value)})
     return {
         name: samples if len(samples) > 1 or samples[0]["labels"] else samples[0]["value"]
         for name, samples in metrics.items()

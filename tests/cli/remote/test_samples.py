@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gangplank.cli.remote.samples import parse_labels, read_samples
+from gangplank.cli.remote.samples import parse_labels, parse_line, read_samples
 
 VALUES = st.dictionaries(
     st.text(st.characters(exclude_categories=["Cs"])), st.floats(), min_size=1, max_size=5
 )  # by the value of the label
+
+
+def read(page: str, wanted: Callable[[str], bool] = lambda _: True) -> list[tuple[str, str, dict[str, str], str]]:
+    return [
+        (some.type, some.name, parse_labels(labels), repr(value))
+        for some in read_samples(page, wanted)
+        for labels, value in map(parse_line, some.lines)
+    ]
 
 
 @given(VALUES, st.floats(min_value=0, allow_infinity=False))
@@ -25,40 +34,39 @@ def test_samples_are_those_that_prometheus_client_reads(values: dict[str, float]
     for label, value in values.items():
         gauge.labels(label, "x").set(value)
     Counter("all", "", registry=registry).inc(total)
+    histogram = Histogram("some_seconds", "", ["label"], registry=registry, buckets=(1, 2))
+    for label in values:
+        histogram.labels(label).observe(total)
     text = generate_latest(registry).decode()
     expected = [
         (family.type, sample.name, sample.labels, repr(float(sample.value)))
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     ]
-    read = [
-        (sample.type, sample.name, parse_labels(sample.labels), repr(sample.value))
-        for sample in read_samples(text, lambda _: True)
-    ]
-    assert read == expected
+    assert sorted(read(text), key=repr) == sorted(expected, key=repr)
 
 
 def test_a_sample_without_a_type_before_it_has_none() -> None:
     page = '# TYPE a histogram\na_bucket{le="1"} 2 1234\nb 1\n\n# comment\n'
-    assert [(sample.type, sample.name, sample.value) for sample in read_samples(page, lambda _: True)] == [
-        ("histogram", "a_bucket", 2),
-        ("untyped", "b", 1),
-    ]
+    assert read(page) == [("histogram", "a_bucket", {"le": "1"}, "2.0"), ("untyped", "b", {}, "1.0")]
 
 
 def test_other_samples_are_not_looked_at() -> None:
     page = 'wanted{a="1"} 1\nother{"quoted" 1\nother\n'
-    assert [sample.name for sample in read_samples(page, lambda name: name == "wanted")] == ["wanted"]
+    typed = '# TYPE other gauge\nother{"quoted"} one\n# TYPE wanted gauge\nwanted{a="1"} 1\n'
+    for text in (page, typed):
+        assert read(text, lambda name: name == "wanted") == [
+            ("gauge" if text == typed else "untyped", "wanted", {"a": "1"}, "1.0")
+        ]
 
 
 @pytest.mark.parametrize("line", ["<html>", "a{", 'a{b="1" 1', "a", "a one", 'a{b="1"}', '{b="1"} 1', " a 1"])
 def test_a_line_that_is_not_valid(line: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        list(read_samples(f"{line}\n", lambda _: True))
+        read(f"{line}\n")
 
 
 @pytest.mark.parametrize("labels", ["b", 'b="1" c="2"', 'b="1",b="2"', 'b="\\x"', '1b="1"', "b=1"])
 def test_labels_that_are_not_valid(labels: str) -> None:
-    [sample] = read_samples(f"a{{{labels}}} 1\n", lambda _: True)
     with pytest.raises(ValueError, match="label"):
-        parse_labels(sample.labels)
+        read(f"a{{{labels}}} 1\n")

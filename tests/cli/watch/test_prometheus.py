@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -97,6 +98,31 @@ def test_a_trainer_whose_clock_is_ahead_is_not_alive_for_longer(gateway: Server,
     assert 0 <= run.heartbeat < MINUTE
 
 
+def test_what_seldom_changes_is_asked_for_when_a_run_appears_and_after_a_while(
+    gateway: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(gateway.address, page(run_epochs_planned=10, run_steps_planned=None), "a")
+    with prometheus(tmp_path, gateway.address, each="1s") as server:
+        server.await_query("gangplank_run_state")
+        source = PrometheusSource(Client(server.url), 1)
+
+        def positions() -> dict[str, str]:
+            view = Watcher(source, 5).read()
+            assert not view.error
+            return {run.job: run.position for run in view.runs}
+
+        assert positions() == {"a": "6/10 epochs"}
+        push(gateway.address, page(run_epoch=7, run_epochs_planned=20, run_steps_planned=None), "a")
+        server.await_query('gangplank_run_epochs_planned{job="a"} == 20')
+        assert positions() == {"a": "7/10 epochs"}
+        with monkeypatch.context() as patch:
+            patch.setattr(sys.modules[PrometheusSource.__module__], "_KEPT_FOR", 0.0)
+            assert positions() == {"a": "7/20 epochs"}
+        push(gateway.address, page(run_epochs_planned=30, run_steps_planned=None), "b")
+        server.await_query('gangplank_run_state{job="b"}')
+        assert positions() == {"a": "7/20 epochs", "b": "6/30 epochs"}
+
+
 def test_the_weights_of_a_run_are_read_too(gateway: Server, tmp_path: Path) -> None:
     name = 'a"\\\n{}'
     values = {"train_loss": 0.5, "run_epoch": 1.0}
@@ -137,8 +163,8 @@ def test_text_that_no_encoding_has_does_no_harm() -> None:
     metric = {"__name__": "gangplank_run_state", "job": "\ud800", "phase": "train", "state": "running"}
     data = {"result": [{"metric": metric, "value": [1e9, "1"]}]}
     with served(lambda *_: (200, {}, json.dumps({"data": data}))) as (address, _):
-        [samples] = Client(address).instant("up")
-    assert samples.labels["job"] == "?"
+        [sample] = Client(address).instant("up")
+    assert dict(sample.labels.of_run)["job"] == "?"
 
 
 @pytest.mark.parametrize("name", ["", r'a|b"\d{2}.*', "zwölf"])

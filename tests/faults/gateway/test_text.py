@@ -11,7 +11,7 @@ from rich.console import Console
 
 import gangplank
 from gangplank import ConfigurationError, DeliveryError
-from gangplank.cli.remote.groups import read_groups
+from gangplank.cli.remote.reader import GroupsReader
 from gangplank.cli.remote.tables import JobMetrics
 from gangplank.core.environment import INFO_LABELS, known_info
 from gangplank.core.labels import RESERVED_LABELS
@@ -198,7 +198,7 @@ def test_a_table_shows_hostile_text_as_text(gateway: Server, text: str) -> None:
     )
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, color_system=None, width=400)
-    console.print(JobMetrics(read_groups(gateway.metrics())).table())
+    console.print(JobMetrics(GroupsReader().read(gateway.metrics())).table())
     for line in out.getvalue().splitlines():
         assert is_quiet(line.replace("\x1b[1m", "").replace("\x1b[0m", ""))  # rich's own bold
         assert line.strip() == "" or line.lstrip().startswith(("gangplank_...", "─", "run_", "<phase>_"))

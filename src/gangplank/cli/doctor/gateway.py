@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from gangplank.cli.doctor import probe
 from gangplank.cli.doctor.check import Check, Report, first_few, refused
 from gangplank.cli.remote.gateway import GatewayClient
-from gangplank.cli.remote.groups import GatewayGroup, format_duration, read_groups
+from gangplank.cli.remote.groups import GatewayGroup, format_duration
+from gangplank.cli.remote.reader import GroupsReader
 from gangplank.core.errors import GangplankError
 from gangplank.core.labels import PHASES
 from gangplank.core.log import one_line
@@ -75,7 +76,7 @@ def _page(text: str, now: float, strike: Callable[[str], str]) -> Iterator[Check
     broken = [strike(line) for line in lines if _DUPLICATE_LABEL.search(line)]
     readable = (line for line in lines if _NEEDED_LINE.match(line) and not _DUPLICATE_LABEL.search(line))
     try:
-        groups = read_groups("\n".join((*readable, "")), strike)
+        groups = GroupsReader(strike).read("\n".join((*readable, "")))
     except GangplankError as error:
         yield Check("groups", "problem", str(error), "delete the group that it is from")
         return

@@ -11,7 +11,8 @@ import numpy as np
 
 from gangplank.cli.doctor.check import Check, Report, refused
 from gangplank.cli.remote.gateway import GatewayClient
-from gangplank.cli.remote.groups import GatewayGroup, read_groups
+from gangplank.cli.remote.groups import GatewayGroup
+from gangplank.cli.remote.reader import GroupsReader
 from gangplank.core.environment import known_info
 from gangplank.core.errors import DeliveryError, GangplankError
 from gangplank.core.log import one_line
@@ -103,7 +104,7 @@ def _read_back(client: GatewayClient, job: str) -> Check:
     while True:
         lines = client.page().text.split("\n")
         ours = (line for line in lines if f'job="{job}"' in line or line.startswith("# TYPE gangplank_"))
-        values = {one.name: one.value for group in read_groups("\n".join((*ours, ""))) for one in group.series}
+        values = {one.name: one.value for group in GroupsReader().read("\n".join((*ours, ""))) for one in group.series}
         different = [name for name, value in pushed.items() if str(values.get(f"gangplank_train_{name}")) != str(value)]
         if not different:
             return Check("push", "ok", "a temporary group arrived, with its NaN and its negative buckets")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from gangplank.cli.remote.client import Client, Response
-from gangplank.cli.remote.groups import GatewayGroup, read_groups
+from gangplank.cli.remote.groups import GatewayGroup
+from gangplank.cli.remote.reader import GroupsReader
 from gangplank.core.errors import GangplankError
 from gangplank.core.sinks.pushgateway import path_of
 from gangplank.core.types import Group
@@ -30,11 +31,11 @@ class GatewayClient(Client):
         login = " (is a proxy or a login page in front of it?)" if page.text.lstrip().startswith("<") else ""
         return f"the server on {self} is not a Pushgateway{login}"
 
-    def groups(self, wanted: Callable[[str], bool] = lambda _: True) -> tuple[list[GatewayGroup], Response]:
+    def groups(self, reader: GroupsReader | None = None) -> tuple[list[GatewayGroup], Response]:
         """Return the groups on the gateway, sorted by job and phase, and the page that shows them.
 
         Args:
-            wanted: tells by the name of a sample whether the groups shall have it; reading all takes longer.
+            reader: reads the page; by default, everything of it.
 
         Raises:
             GangplankError: the server cannot be reached, refuses, or is not a Pushgateway.
@@ -42,7 +43,7 @@ class GatewayClient(Client):
         page = self.page()
         if "pushgateway_build_info" not in page.text:
             raise GangplankError(self.describe_other(page))
-        return read_groups(page.text, self.strike, wanted), page
+        return (reader or GroupsReader(self.strike)).read(page.text), page
 
     def delete_groups(self, groups: Sequence[GatewayGroup]) -> dict[Group, str]:
         """Delete these groups, one by one; return why, for each that could not be deleted, by its key."""

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from gangplank.cli.remote.samples import Sample, parse_labels, read_samples
-from gangplank.core.errors import GangplankError
 from gangplank.core.labels import PHASES
-from gangplank.core.log import describe, one_line
+from gangplank.core.log import one_line
 from gangplank.core.page.page import RUNNING
 from gangplank.core.types import Group
 
 # A heartbeat is sent once a minute; after three missed ones, the process may be dead.
 FRESH_SECONDS = 180
 _LONGEST_DURATION = 1e11  # more seconds than this are the age of nothing
-_TIMES = ("push_time_seconds", "push_failure_time_seconds")
 
 
 class Series(NamedTuple):
@@ -28,7 +23,7 @@ class Series(NamedTuple):
     Attributes:
         type: of the family: `gauge`, `counter`, `histogram` or `untyped`.
         name: of the sample, such as `gangplank_train_model_weights_bucket`.
-        labels: those that are not in the grouping key, as they may be shown.
+        labels: those that are neither in the grouping key nor `run`, as they may be shown.
         value: the value.
     """
 
@@ -47,6 +42,7 @@ class GatewayGroup:
         labels: those of the grouping key, as they may be shown.
         pushed_at, push_failed_at: when a push was last accepted and last refused: Unix time in seconds by the gateway's
             clock, 0 for never.
+        run: the `run` label, or an empty string.
         series: the samples of gangplank's families.
     """
 
@@ -54,6 +50,7 @@ class GatewayGroup:
     labels: Mapping[str, str]
     pushed_at: float
     push_failed_at: float
+    run: str = ""
     series: list[Series] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -73,11 +70,6 @@ class GatewayGroup:
     def has_run_metrics(self) -> bool:
         """Whether it has a `gangplank_run_*` metric, as every run of gangplank 0.6 has."""
         return any(series.name.startswith("gangplank_run_") for series in self.series)
-
-    @property
-    def run(self) -> str:
-        """The `run` label, or an empty string."""
-        return self.labels.get("run") or next((run for s in self.series if (run := s.labels.get("run"))), "")
 
     @property
     def state(self) -> str:
@@ -114,49 +106,6 @@ class GatewayGroup:
             return f"refused {format_age(self.push_failed_at, now)}"
         refused = ", a later one refused" if self.push_failed_at > self.pushed_at else ""
         return f"{format_age(self.pushed_at, now)}{refused}"
-
-
-def read_groups(
-    text: str, strike: Callable[[str], str] = str, wanted: Callable[[str], bool] = lambda _: True
-) -> list[GatewayGroup]:
-    """Return the groups that a gateway's `/metrics` shows, sorted by job and phase.
-
-    The page does not say which group a sample is from: it is assigned to the matching group with the longest key.
-
-    Args:
-        text: the page.
-        strike: removes from the value of a label what must not be shown; see `Client.strike`.
-        wanted: tells by the name of a sample of gangplank's whether the groups shall have it.
-
-    Raises:
-        GangplankError: the text is not valid, or is not what a Pushgateway shows.
-    """
-    try:
-        times, samples = _read(text, wanted)
-        labels = {of_some: parse_labels(of_some) for of_some in dict.fromkeys(sample.labels for sample in samples)}
-    except ValueError as error:
-        raise GangplankError(f"the gateway's page cannot be parsed: {one_line(strike(describe(error)))}") from None
-    strike = functools.cache(strike)
-    pushed_at, push_failed_at = times.values()
-    groups = {
-        key: GatewayGroup(key, _shown(key.labels, strike), pushed_at[key], push_failed_at.get(key, 0.0))
-        for key in sorted(pushed_at, key=_by_job)
-    }
-    for group in groups.values():
-        if not dict(group.key.labels).get("job") or not math.isfinite(group.pushed_at + group.push_failed_at):
-            raise GangplankError(f"the gateway's page shows a group without a job or a time: {one_line(group)}")
-    shapes = sorted({tuple(name for name, _ in key.labels) for key in groups}, key=len, reverse=True)
-    by_labels = {key.labels: group for key, group in groups.items()}
-    places: dict[str, tuple[list[Series], dict[str, str]]] = {}  # the group's samples, and the labels beside its key
-    for as_shown, all_labels in labels.items():
-        keys = (tuple([(name, all_labels.get(name, "")) for name in shape]) for shape in shapes)
-        if found := next((key for key in keys if key in by_labels), None):
-            own = all_labels.items() - {*found, ("instance", "")}
-            places[as_shown] = by_labels[found].series, _shown(own, strike)
-    for sample in samples:
-        if place := places.get(sample.labels):
-            place[0].append(Series(sample.type, sample.name, place[1], sample.value))
-    return list(groups.values())
 
 
 def matching(
@@ -207,31 +156,3 @@ def matching_text(value: str, pattern: str) -> bool:
     """Return whether a pattern matches all of a value; `*` is any text and `?` any character."""
     expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
     return re.fullmatch(expression, value, re.DOTALL) is not None
-
-
-def _read(text: str, wanted: Callable[[str], bool]) -> tuple[dict[str, dict[Group, float]], list[Sample]]:
-    """Return when each group was pushed to, and the samples; raises ValueError if the text is not valid."""
-    times: dict[str, dict[Group, float]] = {name: {} for name in _TIMES}
-    samples = []
-    for sample in read_samples(text, lambda name: name in times or (name.startswith("gangplank_") and wanted(name))):
-        if sample.name in times:
-            times[sample.name][_key(parse_labels(sample.labels))] = sample.value
-        else:
-            samples.append(sample)
-    return times, samples
-
-
-def _shown(labels: Iterable[tuple[str, str]], strike: Callable[[str], str]) -> dict[str, str]:
-    return {name: strike(value) for name, value in labels}
-
-
-def _key(labels: Mapping[str, str]) -> Group:
-    """Return the key of a group, from the labels of its push time; the gateway adds an empty `instance`."""
-    key = sorted(labels.items() - {("instance", "")}, key=lambda label: (label[0] not in ("job", "phase"), label))
-    return Group(tuple(key))
-
-
-def _by_job(key: Group) -> tuple[str, int, tuple[tuple[str, str], ...]]:
-    labels = dict(key.labels)
-    phase = labels.get("phase", "")
-    return labels.get("job", ""), PHASES.index(phase) if phase in PHASES else -1, key.labels

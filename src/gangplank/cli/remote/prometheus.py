@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
@@ -10,57 +11,116 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from gangplank.cli.remote.client import Client
+from gangplank.cli.remote.runs import SAMPLE_LABELS
 from gangplank.core.errors import GangplankError
+
+# The labels of so many series are kept: they are asked for again and again.
+_KEPT = 100_000
+# What is around the labels of a series. No text in JSON contains this: in a text, quotes are escaped.
+_METRIC, _VALUE = '{"metric":{', '},"value":['
+
+# What the answer of another server raises.
+_OTHER = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+
+
+class Labels:
+    """The labels of a series, as they may be shown.
+
+    Attributes:
+        metric: the name of the metric, or an empty text.
+        of_run: those that identify the run, sorted.
+        of_sample: those that distinguish the samples of a run.
+    """
+
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        self.metric = labels.get("__name__", "")
+        self.of_sample = {name: value for name, value in labels.items() if name in SAMPLE_LABELS}
+        others = labels.keys() - SAMPLE_LABELS - {"__name__"}
+        self.of_run = tuple((name, labels[name]) for name in sorted(others))
+
+
+class Sample(NamedTuple):
+    """The newest value of a series."""
+
+    labels: Labels
+    value: float
 
 
 class Samples(NamedTuple):
-    """A series of an answer: its labels, `__name__` included if it has one, and its times and values."""
+    """The values of a series at several times, which are Unix time in seconds: times and values."""
 
-    labels: Mapping[str, str]
+    labels: Labels
     points: list[tuple[float, float]]
 
 
 class Prometheus(Client):
     """The HTTP API of a Prometheus; see `Client`. Its methods raise GangplankError if the server is something else."""
 
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self._labels = functools.lru_cache(_KEPT)(self._make_labels)
+
     def query(self, path: str, **parameters: str) -> Any:
         """Return the data in the API's response."""
-        text = self.get(f"/api/v1/{path}?{urlencode(parameters)}").text
+        return self._data(self._answer(path, **parameters))
+
+    def instant(self, promql: str) -> list[Sample]:
+        """Return the newest value of each series."""
+        text = self._answer("query", query=promql)
+        # Parsing the JSON of a thousand runs, with the labels of the last time, takes several times as long.
+        _, *series = text.split(_METRIC)
+        with contextlib.suppress(ValueError, RecursionError):  # it is not as Prometheus writes it
+            if series:
+                return [self._cut(one) for one in series]
         try:
-            return json.loads(text)["data"]
-        except (ValueError, LookupError, TypeError, RecursionError):
+            return [
+                Sample(self._labels_of(one), float(value))
+                for one in self._data(text)["result"]
+                for time, value in [one["value"]]
+                if math.isfinite(time)
+            ]
+        except _OTHER:
+            raise self.other() from None
+
+    def range(self, promql: str, start: float, end: float, step: float) -> list[Samples]:
+        """Return the values of each series between two times, which are Unix time in seconds, at each step."""
+        times = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
+        try:
+            return [
+                Samples(
+                    self._labels_of(one),
+                    [(float(time), float(value)) for time, value in one["values"] if math.isfinite(time)],
+                )
+                for one in self.query("query_range", query=promql, **times)["result"]
+            ]
+        except _OTHER:
             raise self.other() from None
 
     def other(self) -> GangplankError:
         """Return the error that this is another server."""
         return GangplankError(f"the server on {self} is not a Prometheus")
 
-    def instant(self, promql: str) -> list[Samples]:
-        """Return the newest value of each series."""
-        return self._samples(self.query("query", query=promql), "value")
+    def _answer(self, path: str, **parameters: str) -> str:
+        return self.get(f"/api/v1/{path}?{urlencode(parameters)}").text
 
-    def range(self, promql: str, start: float, end: float, step: float) -> list[Samples]:
-        """Return the values of each series between two times, which are Unix time in seconds, at each step."""
-        times = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
-        return self._samples(self.query("query_range", query=promql, **times), "values")
-
-    def _samples(self, data: Any, kind: str) -> list[Samples]:
-
-        @functools.cache
-        def shown(value: str) -> str:
-            return self.strike(value.encode(errors="replace").decode())  # JSON may have half a surrogate pair
-
+    def _data(self, text: str) -> Any:
         try:
-            return [
-                Samples(
-                    {str(name): shown(str(value)) for name, value in series["metric"].items()},
-                    [
-                        (float(time), float(value))
-                        for time, value in (series[kind] if kind == "values" else [series[kind]])
-                        if math.isfinite(time)
-                    ],
-                )
-                for series in data["result"]
-            ]
-        except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
+            return json.loads(text)["data"]
+        except (ValueError, LookupError, TypeError, RecursionError):
             raise self.other() from None
+
+    def _cut(self, series: str) -> Sample:
+        labels, _, point = series.partition(_VALUE)
+        _, value, _ = point.split('"', 2)
+        return Sample(self._labels(labels), float(value))
+
+    def _labels_of(self, series: Mapping[str, Any]) -> Labels:
+        return self._labels(json.dumps({**series["metric"]})[1:-1])
+
+    def _make_labels(self, pairs: str) -> Labels:
+        """Return the labels that are between the braces of an object in JSON."""
+        labels: dict[str, Any] = json.loads(f"{{{pairs}}}")
+        # JSON may have half a surrogate pair.
+        return Labels(
+            {name: self.strike(str(value).encode(errors="replace").decode()) for name, value in labels.items()}
+        )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gangplank.cli.remote.groups import GatewayGroup, Series
 from gangplank.cli.remote.needs import UNSEEN, Need, Seen, needs_of
@@ -20,8 +22,28 @@ _NO_METRICS = ("model_weights", "model_parameters", "elapsed_time_seconds", "epo
 # The order in which metrics are shown; the others follow by name, those of batches last.
 _FIRST = ("loss", "val_loss", "eval_loss", "accuracy", "val_accuracy")
 
+# The kinds of facts, by the names of their series: most names are those of many runs, and are kept.
+_STATE, _VALUE, _ACTIVITY, _WEIGHTS, _METRIC = "state", "value", "activity", "weights", "metric"
+_KEPT = 10_000
 
-@dataclass(frozen=True, slots=True)
+
+class Facts(NamedTuple):
+    """What the samples of a run say.
+
+    Attributes:
+        state: `running`, `finished`, `failed`, `interrupted`, or whatever the server says.
+        values: `gangplank_run_<name>` by name; `nonfinite_weights`; and the seconds of `startup`.
+        paused: the seconds spent on evaluating and saving.
+        metrics: the newest values by name, the most interesting first.
+    """
+
+    state: str
+    values: Mapping[str, float]
+    paused: float
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Observation:
     """What a server shows of one run.
 
@@ -41,6 +63,32 @@ class Observation:
     def key(self) -> tuple[tuple[str, str], ...]:
         """The labels, sorted."""
         return tuple(sorted(self.labels.items()))
+
+    @functools.cached_property
+    def facts(self) -> Facts:
+        """What its samples say."""
+        phase = self.labels.get("phase", "")
+        states = []
+        values = {"nonfinite_weights": 0.0}
+        paused = 0.0
+        metrics = {}
+        for series in self.series:
+            kind, name = _kind_of(series.name, phase)
+            if kind == _VALUE:
+                values[name] = series.value
+            elif kind == _METRIC:
+                metrics[_with_labels(name, series)] = series.value
+            elif kind == _STATE:
+                states += [series.labels.get("state", "")] if series.value else []
+            elif kind == _WEIGHTS:
+                values["nonfinite_weights"] += series.value
+            elif kind == _ACTIVITY:
+                activity = series.labels.get("activity")
+                paused += series.value if activity in PAUSES else 0.0
+                values |= {"startup": series.value} if activity == "startup" else {}
+        return Facts(
+            ", ".join(states), values, paused, {name: metrics[name] for name in sorted(metrics, key=_interest)}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,34 +143,11 @@ class RunStatus:
         return ", ".join(f"{name}={value!r}" for name, value in shown)
 
 
-def observe_groups(groups: Iterable[GatewayGroup]) -> list[Observation]:
-    """Return the runs among the groups of a gateway."""
-    observed = []
-    for group in groups:
-        if not any(series.name == "gangplank_run_state" for series in group.series):
-            continue
-        labels = dict(group.labels) | ({"run": group.run} if group.run else {})
-        series = [
-            Series(one.type, one.name, {name: value for name, value in one.labels.items() if name != "run"}, one.value)
-            for one in group.series
-        ]
-        observed.append(Observation(labels, series, group.pushed_at))
-    return observed
-
-
-def position_of(observed: Observation) -> tuple[float | None, float | None]:
-    """Return the step and the epoch, for whoever looks whether they change."""
-    values = {one.name: one.value for one in observed.series}
-    return values.get("gangplank_run_step"), values.get("gangplank_run_epoch")
-
-
-def paused_of(observed: Observation) -> float:
-    """Return the seconds that a run has spent on evaluating and saving."""
-    return sum(
-        one.value
-        for one in observed.series
-        if one.name == "gangplank_run_activity_seconds_total" and one.labels.get("activity") in PAUSES
-    )
+def observe(group: GatewayGroup) -> Observation | None:
+    """Return the run of a group of a gateway; None if it has none."""
+    if not any(series.name == "gangplank_run_state" for series in group.series):
+        return None
+    return Observation(dict(group.labels) | ({"run": group.run} if group.run else {}), group.series, group.pushed_at)
 
 
 def status_of(observed: Observation, now: float, seen: Seen = UNSEEN) -> RunStatus:
@@ -133,26 +158,8 @@ def status_of(observed: Observation, now: float, seen: Seen = UNSEEN) -> RunStat
         now: Unix time in seconds by the server's clock.
         seen: what we have seen of it before.
     """
-    phase = observed.labels.get("phase", "")
-    values: dict[str, float] = {}
-    metrics: dict[str, float] = {}
-    states = []
-    nonfinite_weights = 0.0
-    for series in observed.series:
-        name = series.name.removeprefix("gangplank_")
-        if name == "run_state":
-            states += [series.labels.get("state", "")] if series.value else []
-        elif name == "train_model_weights_nonfinite":
-            nonfinite_weights += series.value
-        elif name == "run_activity_seconds_total":
-            if series.labels.get("activity") == "startup":
-                values["startup"] = series.value
-        elif name.startswith("run_"):
-            values[name.removeprefix("run_")] = series.value
-        elif metric := metric_of(series, phase):
-            metrics[metric] = series.value
-    state = ", ".join(states)
-    values["nonfinite_weights"] = nonfinite_weights
+    phase, state = observed.labels.get("phase", ""), observed.facts.state
+    values = dict(observed.facts.values)
     heartbeat = values.get("heartbeat_timestamp_seconds")
     if heartbeat is not None and observed.pushed_at is not None:
         # It is from the trainer's clock, which may be ahead: no heartbeat is newer than the newest push.
@@ -169,7 +176,7 @@ def status_of(observed: Observation, now: float, seen: Seen = UNSEEN) -> RunStat
         short_position=_position(values, _short).removesuffix(" steps").removesuffix(" epochs"),
         progress=_progress(values),
         remaining=_remaining(values, now) if state == RUNNING and not halted else None,
-        metrics={name: metrics[name] for name in sorted(metrics, key=_interest)},
+        metrics=observed.facts.metrics,
         heartbeat=None if heartbeat is None else now - heartbeat,
         started=values.get("start_timestamp_seconds"),
     )
@@ -177,12 +184,29 @@ def status_of(observed: Observation, now: float, seen: Seen = UNSEEN) -> RunStat
 
 def metric_of(series: Series, phase: str) -> str | None:
     """Return the name of a metric of the training, such as `val_loss`; None if the series is something else."""
-    prefix = f"gangplank_{phase}_"
-    name = series.name.removeprefix(prefix)
-    if not phase or not series.name.startswith(prefix) or name.startswith(_NO_METRICS):
-        return None
+    kind, name = _kind_of(series.name, phase)
+    return _with_labels(name, series) if kind == _METRIC else None
+
+
+def _with_labels(name: str, series: Series) -> str:
     others = ", ".join(f'{label}="{value}"' for label, value in series.labels.items())
     return f"{name}{{{others}}}" if others else name
+
+
+@functools.lru_cache(_KEPT)
+def _kind_of(name: str, phase: str) -> tuple[str, str]:
+    """Return what kind of fact a series of this name is, and the fact's own name."""
+    if name == "gangplank_run_state":
+        return _STATE, ""
+    if name == "gangplank_run_activity_seconds_total":
+        return _ACTIVITY, ""
+    if name == "gangplank_train_model_weights_nonfinite":
+        return _WEIGHTS, ""
+    if name.startswith("gangplank_run_"):
+        return _VALUE, name.removeprefix("gangplank_run_")
+    metric = name.removeprefix(f"gangplank_{phase}_")
+    is_metric = phase and metric != name and not metric.startswith(_NO_METRICS)
+    return (_METRIC, metric) if is_metric else ("", "")
 
 
 def by_urgency(run: RunStatus) -> tuple[int, int, float, tuple[tuple[str, str], ...]]:
@@ -192,6 +216,7 @@ def by_urgency(run: RunStatus) -> tuple[int, int, float, tuple[tuple[str, str], 
     return (not run.needs, state != STATES.index(RUNNING), 0.0 if run.state == RUNNING else beat, run.key)
 
 
+@functools.lru_cache(_KEPT)
 def _interest(name: str) -> tuple[int, bool, str]:
     return (_FIRST.index(name) if name in _FIRST else len(_FIRST), name.startswith("batch_"), name)
 

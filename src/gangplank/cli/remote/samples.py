@@ -1,12 +1,11 @@
 """The samples of a page in Prometheus' text format.
 
-A gateway with a thousand runs shows 70,000, and most of its lines have labels that other lines have, too: the labels
-are parsed once. prometheus_client's parser takes 20 microseconds a line.
+A gateway with a thousand runs shows 70,000, which prometheus_client's parser would read in 1.5 s. Here the page is cut
+into lines, and the caller parses those that it has not seen before.
 """
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -15,54 +14,74 @@ from gangplank.testing.gateway.exposition import unescape
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\]*(?:\\["\\n][^"\\]*)*)"')  # as servers write it
-_TYPE = re.compile(r"# TYPE (\S+) (\S+)")
+_TYPE = re.compile(r" TYPE (\S+) (\S+)")
+_SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("", "_sum", "_count")}
 
 
-class Sample(NamedTuple):
-    """A line of the page.
+class Samples(NamedTuple):
+    """The samples of one name, in one family.
 
     Attributes:
-        type: of its family: `gauge`, `counter`, `histogram`, or `untyped` if the page does not say.
-        name: of the sample.
-        labels: what is between the braces; `parse_labels` parses it.
-        value: the value.
+        type: of the family: `gauge`, `counter`, `histogram`, or `untyped` if the page does not say.
+        name: of the samples.
+        lines: of the page, which `parse_line` parses.
     """
 
     type: str
     name: str
-    labels: str
-    value: float
+    lines: list[str]
 
 
-def read_samples(page: str, wanted: Callable[[str], bool]) -> Iterator[Sample]:
-    """Yield the samples whose names are wanted; of other lines, only the beginning is looked at.
+def read_samples(page: str, wanted: Callable[[str], bool]) -> Iterator[Samples]:
+    """Yield the samples whose names are wanted.
 
     Raises:
-        ValueError: a line is not valid.
+        ValueError: a line does not begin with the name of a metric.
     """
-
-    @functools.cache
-    def is_wanted(name: str) -> bool:
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r:.100} is not the name of a metric")
-        return wanted(name)
-
     family, its_type = "", "untyped"
-    for line in page.split("\n"):  # a label may contain other line breaks
-        if line.startswith("#"):
-            if found := _TYPE.fullmatch(line):
-                family, its_type = found.groups()
+    for block in f"\n{page}".split("\n#"):  # a label may contain other line breaks
+        comment, _, text = block.partition("\n")
+        if found := _TYPE.fullmatch(comment):
+            family, its_type = found.groups()
+        text = text.removesuffix("\n")
+        if not text:
             continue
-        name, brace, rest = line.partition("{")
-        if not brace:
-            name, _, rest = line.partition(" ")
-        if not line or not is_wanted(name):
-            continue
-        labels, closed, rest = rest.rpartition("}")
-        value, *_ = rest.split()  # a timestamp may follow
-        if brace and not closed:
-            raise ValueError(f"{line!r:.100} has a brace that is not closed")
-        yield Sample(its_type if name.startswith(family) else "untyped", name, labels, float(value))
+        names = [family + suffix for suffix in _SUFFIXES.get(its_type, ("",))]
+        lines_start = f"\n{text}"
+        if family and sum(lines_start.count(f"\n{name}{{") for name in names) == lines_start.count("\n"):
+            if is_wanted := [name for name in names if wanted(name)]:
+                lines = text.split("\n")
+                for name in is_wanted:
+                    its_own = [line for line in lines if line.startswith(f"{name}{{")] if len(names) > 1 else lines
+                    yield Samples(its_type, name, its_own)
+        else:  # some lines have no labels, or have other names
+            by_name: dict[str, list[str]] = {}
+            for line in filter(None, text.split("\n")):
+                by_name.setdefault(_name_of(line), []).append(line)
+            for name, lines in by_name.items():
+                if wanted(name):
+                    yield Samples(its_type if name.startswith(family) else "untyped", name, lines)
+
+
+def _name_of(line: str) -> str:
+    name = line.partition("{")[0] if "{" in line else line.partition(" ")[0]
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r:.100} is not the name of a metric")
+    return name
+
+
+def parse_line(line: str) -> tuple[str, float]:
+    """Return what is between the braces, which `parse_labels` parses, and the value.
+
+    Raises:
+        ValueError: the line is not valid.
+    """
+    beginning, closed, rest = line.rpartition("}")
+    _, opened, labels = beginning.partition("{") if closed else line.partition("{")
+    if opened and not closed:
+        raise ValueError(f"{line!r:.100} has a brace that is not closed")
+    value, *_ = (rest if closed else line.partition(" ")[2]).split()  # a timestamp may follow
+    return labels, float(value)
 
 
 def parse_labels(text: str) -> dict[str, str]:

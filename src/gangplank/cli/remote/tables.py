@@ -159,6 +159,6 @@ class JobMetrics:
 
 def _row_name(name: str, labels: Mapping[str, str]) -> str:
     """Return the name of a row: the sample's, with the labels that distinguish samples of one run."""
-    others = ", ".join(f'{label}="{value}"' for label, value in labels.items() if label != "run")
+    others = ", ".join(f'{label}="{value}"' for label, value in labels.items())
     prefix = "" if name.startswith("run_") else "<phase>_"
     return one_line(f"{prefix}{name}{{{others}}}" if others else f"{prefix}{name}")

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from gangplank.cli.remote.needs import Seen
-from gangplank.cli.remote.runs import Observation, RunStatus, paused_of, position_of
+from gangplank.cli.remote.runs import Facts, Observation, RunStatus
 from gangplank.cli.watch.sources import Key, Past
 from gangplank.core.page.page import RUNNING
 
@@ -71,15 +71,16 @@ class _Progress:
         self._since = 0.0
         self._pauses: deque[tuple[float, float]] = deque()
 
-    def look(self, position: tuple[float | None, float | None], paused: float, now: float) -> Seen:
+    def look(self, facts: Facts, now: float) -> Seen:
+        position = facts.values.get("step"), facts.values.get("epoch")
         if position != self._position:
             self._position, self._since = position, now
         if not self._pauses or now - self._pauses[-1][0] >= _APART:
-            self._pauses.append((now, paused))
+            self._pauses.append((now, facts.paused))
         while now - self._pauses[0][0] > _PAUSES_WITHIN:
             self._pauses.popleft()
         then, before = self._pauses[0]
-        pausing = now - then >= _APART and paused - before > (now - then) / 2
+        pausing = now - then >= _APART and facts.paused - before > (now - then) / 2
         return Seen(now - self._since, pausing)
 
 
@@ -126,10 +127,7 @@ class History:
         """Return what this look at each run and those before it tell together."""
         before = self._progress
         self._progress = {one.key: before.get(one.key, _Progress()) for one in islice(observations, _RUNS)}
-        return {
-            one.key: self._progress[one.key].look(position_of(one), paused_of(one), now)
-            for one in islice(observations, _RUNS)
-        }
+        return {one.key: self._progress[one.key].look(one.facts, now) for one in islice(observations, _RUNS)}
 
     def points(self, key: Key, metric: str) -> list[tuple[float, float]]:
         """Return the times and values of a metric, the oldest first."""

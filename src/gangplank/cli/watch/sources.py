@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from gangplank.cli.remote.gateway import GatewayClient
-from gangplank.cli.remote.groups import Series, read_groups
+from gangplank.cli.remote.groups import GatewayGroup, Series
 from gangplank.cli.remote.needs import Seen
-from gangplank.cli.remote.prometheus import Prometheus, Samples
-from gangplank.cli.remote.runs import PAUSES, SAMPLE_LABELS, Observation, metric_of, observe_groups
+from gangplank.cli.remote.prometheus import Prometheus, Sample
+from gangplank.cli.remote.reader import GroupsReader
+from gangplank.cli.remote.runs import PAUSES, Observation, metric_of, observe
 from gangplank.cli.remote.weights import bucket_counts
 from gangplank.core.labels import PHASES
+from gangplank.core.types import Group
 
 Key = tuple[tuple[str, str], ...]
 
@@ -27,12 +30,17 @@ _UNREAD = re.compile(
 )
 _WEIGHTS = re.compile(rf"gangplank_(?:{_PHASE})_model_weights_bucket")
 
+_IS_METRIC = '__name__!~".+_(model_(weights(_bucket|_sum|_count)?|parameters)|elapsed_time_seconds)"'
 _NEWEST = (
-    '{__name__=~"gangplank_run_(state|epoch|epochs_planned|step|steps_planned|resumed_from_step|epoch_duration_seconds'
-    "|nonfinite_metrics|(start|last_update|heartbeat)_timestamp_seconds|step_duration_seconds_(sum|count))"
-    f'|gangplank_({_PHASE})_.+",__name__!~".+_model_(weights(_bucket|_sum|_count)?|parameters)"}}'
+    '{__name__=~"gangplank_run_(state|epoch|step|nonfinite_metrics|(last_update|heartbeat)_timestamp_seconds)"}',
+    f'{{__name__=~"gangplank_({_PHASE})_.+",{_IS_METRIC}}}',
 )
-_STARTUP = 'gangplank_run_activity_seconds_total{activity="startup"}'
+# What seldom changes, or not by much.
+_STEADY = (
+    '{__name__=~"gangplank_run_(epochs_planned|steps_planned|resumed_from_step|start_timestamp_seconds)"}',
+    '{__name__=~"gangplank_run_(epoch_duration_seconds|step_duration_seconds_(sum|count))"}',
+    'gangplank_run_activity_seconds_total{activity="startup"}',
+)
 _STILL = (  # a Prometheus that has seen less than an hour of a run knows nothing of an hour
     'changes(gangplank_run_step{phase="train"}[1h]) + changes(gangplank_run_epoch{phase="train"}[1h]) == 0'
     ' and gangplank_run_step{phase="train"} offset 1h'
@@ -43,6 +51,8 @@ _PAUSING = (
 _METRICS = f'{{__name__=~"gangplank_({_PHASE})_.+",__name__!~".+_(model_(weights.*|parameters)|elapsed_time_seconds)"}}'
 _PUSHED = f'push_time_seconds{{phase=~"{_PHASE}"}}'
 _HOUR = 3600.0
+# Seconds for which the answer to a question about the last hour, or about what seldom changes, is kept.
+_KEPT_FOR = 30.0
 
 
 class Reading(NamedTuple):
@@ -85,16 +95,24 @@ class GatewaySource:
 
     def __init__(self, client: GatewayClient) -> None:
         self._client = client
+        self._reader = GroupsReader(client.strike, lambda name: not _UNREAD.fullmatch(name))
         self._page = ""
+        self._observed: dict[Group, Observation | None] = {}
 
     def __str__(self) -> str:
         return str(self._client)
 
     def read(self) -> Reading:
         """See `Source`."""
-        groups, page = self._client.groups(lambda name: not _UNREAD.fullmatch(name))
+        groups, page = self._client.groups(self._reader)
         self._page = page.text
-        return Reading(observe_groups(groups), page.now)
+        self._observed = {group.key: self._observe(group) for group in groups}
+        return Reading([run for run in self._observed.values() if run is not None], page.now)
+
+    def _observe(self, group: GatewayGroup) -> Observation | None:
+        before = self._observed.get(group.key)
+        unchanged = before is not None and (before.pushed_at, before.series) == (group.pushed_at, group.series)
+        return before if unchanged else observe(group)
 
     def past(self, now: float, points: int, names: Iterable[str]) -> Iterator[Past]:  # noqa: ARG002
         """See `Source`: nothing."""
@@ -105,7 +123,8 @@ class GatewaySource:
         job = f'job="{_escaped(labels.get("job", ""))}"'
         of_job = (line for line in self._page.split("\n") if job in line)
         phase = labels.get("phase", "")
-        for group in read_groups("\n".join(of_job), self._client.strike, lambda name: bool(_WEIGHTS.fullmatch(name))):
+        reader = GroupsReader(self._client.strike, lambda name: bool(_WEIGHTS.fullmatch(name)))
+        for group in reader.read("\n".join(of_job)):
             if dict(group.labels) | ({"run": group.run} if group.run else {}) == labels:
                 return bucket_counts(phase, [(one.labels, one.value) for one in group.series])
         return []
@@ -117,28 +136,37 @@ class PrometheusSource:
     def __init__(self, prometheus: Prometheus, hours: float) -> None:
         self._prometheus = prometheus
         self._hours = hours
+        self._looked_back = -math.inf  # when
+        self._runs: set[Key] = set()
+        self._steady: dict[Key, list[Series]] = {}
+        self._still: set[Key] = set()
+        self._pausing: set[Key] = set()
 
     def __str__(self) -> str:
         return str(self._prometheus)
 
     def read(self) -> Reading:
         """See `Source`."""
-        now = self._prometheus.instant("vector(time())")
-        newest = self._prometheus.instant(_NEWEST) + self._prometheus.instant(_STARTUP)
-        runs = _observations(newest)
-        for samples in self._prometheus.instant(_STILL):
-            if (key := _identity(samples.labels)) in runs:
-                runs[key] = replace(runs[key], seen=Seen(still=_HOUR))
-        for samples in self._prometheus.instant(_PAUSING):
-            if (key := _identity(samples.labels)) in runs:
-                runs[key] = replace(runs[key], seen=runs[key].seen._replace(pausing=True))
+        now = self._time(self._prometheus.instant("vector(time())"))
+        newest = self._series(_NEWEST)
+        if newest.keys() != self._runs or not 0 <= now - self._looked_back < _KEPT_FOR:
+            self._steady = self._series(_STEADY)
+            self._still = {sample.labels.of_run for sample in self._prometheus.instant(_STILL)}
+            self._pausing = {sample.labels.of_run for sample in self._prometheus.instant(_PAUSING)}
+            self._runs, self._looked_back = set(newest), now
         # A heartbeat is from the trainer's clock: `pushed_at` says that it is not newer.
-        pushed = {_identity(samples.labels): samples.points[0][1] for samples in self._prometheus.instant(_PUSHED)}
-        for key, run in runs.items():
-            group = tuple(label for label in key if label[0] != "run")
-            runs[key] = replace(run, pushed_at=pushed.get(key, pushed.get(group)))
-        with_state = (run for run in runs.values() if any(one.name == "gangplank_run_state" for one in run.series))
-        return Reading(list(with_state), self._time(now))
+        pushed = {sample.labels.of_run: sample.value for sample in self._prometheus.instant(_PUSHED)}
+        runs = [
+            Observation(
+                _in_order(key),
+                [*series, *self._steady.get(key, ())],
+                pushed_at=pushed.get(key, pushed.get(tuple(label for label in key if label[0] != "run"))),
+                seen=Seen(_HOUR if key in self._still else 0.0, key in self._pausing),
+            )
+            for key, series in newest.items()
+            if any(one.name == "gangplank_run_state" for one in series)
+        ]
+        return Reading(runs, now)
 
     def past(self, now: float, points: int, names: Iterable[str]) -> Iterator[Past]:
         """See `Source`."""
@@ -146,8 +174,10 @@ class PrometheusSource:
         pattern = "|".join(re.escape(name) for name in sorted(set(names)))
         metrics = _METRICS.replace("}", f",run=~{json.dumps(pattern, ensure_ascii=False)}}}")
         for samples in self._prometheus.range(metrics, now - seconds, now, seconds / points):
-            if metric := metric_of(_series(samples), samples.labels.get("phase", "")):
-                yield Past(_identity(samples.labels), metric, samples.points)
+            labels = samples.labels
+            series = Series("untyped", labels.metric, labels.of_sample, 0.0)
+            if metric := metric_of(series, dict(labels.of_run).get("phase", "")):
+                yield Past(labels.of_run, metric, samples.points)
 
     def weights(self, labels: Mapping[str, str]) -> list[tuple[str, int]]:
         """See `Source`."""
@@ -159,34 +189,23 @@ class PrometheusSource:
         matchers = ",".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in given.items())
         found = self._prometheus.instant(f"gangplank_{phase}_model_weights_bucket{{{matchers}}}")
         return bucket_counts(
-            phase, [(one.labels, one.points[0][1]) for one in found if _identity(one.labels) == _identity(labels)]
+            phase,
+            [(one.labels.of_sample, one.value) for one in found if one.labels.of_run == tuple(sorted(labels.items()))],
         )
 
-    def _time(self, samples: list[Samples]) -> float:
+    def _series(self, queries: Iterable[str]) -> dict[Key, list[Series]]:
+        """Return the newest series of each run."""
+        found: dict[Key, list[Series]] = defaultdict(list)
+        for query in queries:
+            for labels, value in self._prometheus.instant(query):
+                found[labels.of_run].append(Series("untyped", labels.metric, labels.of_sample, value))
+        return found
+
+    def _time(self, samples: list[Sample]) -> float:
         """Return the time of an answer."""
         if not samples:
             raise self._prometheus.other()
-        return samples[0].points[0][1]
-
-
-def _identity(labels: Mapping[str, str]) -> Key:
-    return tuple(sorted(label for label in labels.items() if label[0] not in SAMPLE_LABELS | {"__name__"}))
-
-
-def _observations(newest: list[Samples]) -> dict[Key, Observation]:
-    """Return the runs by their labels."""
-    runs: dict[Key, Observation] = {}
-    for samples in newest:
-        key = _identity(samples.labels)
-        if key not in runs:
-            runs[key] = Observation(_in_order(key))
-        runs[key].series.append(_series(samples))
-    return runs
-
-
-def _series(samples: Samples) -> Series:
-    labels = {name: value for name, value in samples.labels.items() if name in SAMPLE_LABELS}
-    return Series("untyped", samples.labels.get("__name__", ""), labels, samples.points[-1][1])
+        return samples[0].value
 
 
 def _in_order(key: Key) -> dict[str, str]:
