@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import math
 from collections.abc import Mapping
@@ -11,11 +10,10 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from gangplank.cli.remote.client import Client
+from gangplank.cli.remote.memory import remembering
 from gangplank.cli.remote.runs import SAMPLE_LABELS
 from gangplank.core.errors import GangplankError
 
-# The labels of so many series are kept: they are asked for again and again.
-_KEPT = 100_000
 # What is around the labels of a series. No text in JSON contains this: in a text, quotes are escaped.
 _METRIC, _VALUE = '{"metric":{', '},"value":['
 
@@ -58,7 +56,7 @@ class Prometheus(Client):
 
     def __init__(self, address: str) -> None:
         super().__init__(address)
-        self._labels = functools.lru_cache(_KEPT)(self._make_labels)
+        self._labels = remembering(self._make_labels)
 
     def query(self, path: str, **parameters: str) -> Any:
         """Return the data in the API's response."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
 
 from gangplank.cli.remote.groups import GatewayGroup, Series
+from gangplank.cli.remote.memory import remembering
 from gangplank.cli.remote.samples import Samples, parse_labels, parse_line, read_samples
 from gangplank.core.errors import GangplankError
 from gangplank.core.labels import PHASES
@@ -15,18 +14,6 @@ from gangplank.core.log import describe, one_line
 from gangplank.core.types import Group
 
 _TIMES = ("push_time_seconds", "push_failure_time_seconds")
-
-
-# Texts of labels that are kept parsed: those of twice as many runs as one gateway should have.
-_KEPT = 100_000
-
-
-class _Place(NamedTuple):
-    """Where the samples with certain labels belong: the index of their group, their other labels, and the run."""
-
-    group: int | None
-    labels: Mapping[str, str]
-    run: str
 
 
 class GroupsReader:
@@ -42,18 +29,19 @@ class GroupsReader:
     def __init__(self, strike: Callable[[str], str] = str, wanted: Callable[[str], bool] = lambda _: True) -> None:
         self._strike = strike
         self._wanted = wanted
-        self._key = functools.lru_cache(_KEPT)(lambda labels: _key(parse_labels(labels)))
+        self._key = remembering(lambda labels: _key(parse_labels(labels)))
         self._begin(set())
 
     def _begin(self, keys: set[Group]) -> None:
         """Forget the lines and labels of other pages, which may belong to other groups now."""
         self._keys = keys
-        self._shown = functools.lru_cache(_KEPT)(self._strike)
+        self._shown = remembering(self._strike)
         self._groups = [(key, self._labels(key.labels)) for key in sorted(keys, key=_by_job)]
         self._indices = {key.labels: index for index, (key, _) in enumerate(self._groups)}
         self._shapes = sorted({tuple(name for name, _ in key.labels) for key in keys}, key=len, reverse=True)
-        self._place = functools.lru_cache(_KEPT)(self._find)
-        self._known: dict[tuple[str, str], dict[str, tuple[_Place, Series]]] = {}  # lines, by type and name
+        self._place = remembering(self._find)
+        # Those of a type and name: by the line, what is in it, and the index of its group and the run.
+        self._known: dict[tuple[str, str], dict[str, tuple[int | None, str, Series]]] = {}
 
     def read(self, page: str) -> list[GatewayGroup]:
         """Return the groups that a gateway's `/metrics` shows, sorted by job and phase.
@@ -80,16 +68,15 @@ class GroupsReader:
             self._begin(set(pushed_at))
         runs = [labels.get("run", "") for _, labels in self._groups]
         series: list[list[Series]] = [[] for _ in runs]
-        known = self._known
-        self._known = {}
+        known, self._known = self._known, {}
         for some in samples:
             before = known.get((some.type, some.name), {})
-            lines = {line: before.get(line) or self._parse(some, line) for line in some.lines}
-            self._known[some.type, some.name] = lines
-            for place, one in lines.values():
-                if place.group is not None:
-                    series[place.group].append(one)
-                    runs[place.group] = runs[place.group] or place.run
+            found = [before.get(line) or self._parse(some, line) for line in some.lines]
+            self._known[some.type, some.name] = dict(zip(some.lines, found, strict=True))
+            for index, run, one in found:
+                if index is not None:
+                    series[index].append(one)
+                    runs[index] = runs[index] or run
         groups = [
             GatewayGroup(key, labels, pushed_at[key], push_failed_at.get(key, 0.0), run, its_series)
             for (key, labels), run, its_series in zip(self._groups, runs, series, strict=True)
@@ -102,18 +89,18 @@ class GroupsReader:
     def _is_wanted(self, name: str) -> bool:
         return name.startswith("gangplank_") and self._wanted(name)
 
-    def _parse(self, samples: Samples, line: str) -> tuple[_Place, Series]:
+    def _parse(self, samples: Samples, line: str) -> tuple[int | None, str, Series]:
         labels, value = parse_line(line)
-        place = self._place(labels)
-        return place, Series(samples.type, samples.name, place.labels, value)
+        index, run, own = self._place(labels)
+        return index, run, Series(samples.type, samples.name, own, value)
 
-    def _find(self, as_shown: str) -> _Place:
+    def _find(self, as_shown: str) -> tuple[int | None, str, Mapping[str, str]]:
+        """Return where samples with these labels belong: the index of a group, the run, and their other labels."""
         labels = parse_labels(as_shown)
         keys = (tuple([(name, labels.get(name, "")) for name in shape]) for shape in self._shapes)
         found = next((key for key in keys if key in self._indices), ())
         own = self._labels(labels.items() - {*found, ("instance", "")})
-        run = own.pop("run", "")
-        return _Place(self._indices.get(found), own, run)
+        return self._indices.get(found), own.pop("run", ""), own
 
     def _labels(self, labels: Iterable[tuple[str, str]]) -> dict[str, str]:
         return {name: self._shown(value) for name, value in labels}

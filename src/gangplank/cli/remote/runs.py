@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gangplank.cli.remote.groups import GatewayGroup, Series
+from gangplank.cli.remote.memory import remembering
 from gangplank.cli.remote.needs import UNSEEN, Need, Seen, needs_of
 from gangplank.core.labels import RESERVED_LABELS
 from gangplank.core.page.page import RUNNING, STATES
@@ -22,9 +23,8 @@ _NO_METRICS = ("model_weights", "model_parameters", "elapsed_time_seconds", "epo
 # The order in which metrics are shown; the others follow by name, those of batches last.
 _FIRST = ("loss", "val_loss", "eval_loss", "accuracy", "val_accuracy")
 
-# The kinds of facts, by the names of their series: most names are those of many runs, and are kept.
+# The kinds of facts, by the names of their series.
 _STATE, _VALUE, _ACTIVITY, _WEIGHTS, _METRIC = "state", "value", "activity", "weights", "metric"
-_KEPT = 10_000
 
 
 class Facts(NamedTuple):
@@ -193,7 +193,7 @@ def _with_labels(name: str, series: Series) -> str:
     return f"{name}{{{others}}}" if others else name
 
 
-@functools.lru_cache(_KEPT)
+@remembering
 def _kind_of(name: str, phase: str) -> tuple[str, str]:
     """Return what kind of fact a series of this name is, and the fact's own name."""
     if name == "gangplank_run_state":
@@ -216,7 +216,7 @@ def by_urgency(run: RunStatus) -> tuple[int, int, float, tuple[tuple[str, str], 
     return (not run.needs, state != STATES.index(RUNNING), 0.0 if run.state == RUNNING else beat, run.key)
 
 
-@functools.lru_cache(_KEPT)
+@remembering
 def _interest(name: str) -> tuple[int, bool, str]:
     return (_FIRST.index(name) if name in _FIRST else len(_FIRST), name.startswith("batch_"), name)
 

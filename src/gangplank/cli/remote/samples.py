@@ -14,7 +14,7 @@ from gangplank.testing.gateway.exposition import unescape
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\]*(?:\\["\\n][^"\\]*)*)"')  # as servers write it
-_TYPE = re.compile(r" TYPE (\S+) (\S+)")
+_TYPE = re.compile(r"# TYPE (\S+) (\S+)")
 _SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("", "_sum", "_count")}
 
 
@@ -39,28 +39,40 @@ def read_samples(page: str, wanted: Callable[[str], bool]) -> Iterator[Samples]:
         ValueError: a line does not begin with the name of a metric.
     """
     family, its_type = "", "untyped"
-    for block in f"\n{page}".split("\n#"):  # a label may contain other line breaks
-        comment, _, text = block.partition("\n")
+    for block in _blocks(page):
+        comment, _, text = block.partition("\n") if block.startswith("#") else ("", "", block)
         if found := _TYPE.fullmatch(comment):
             family, its_type = found.groups()
         text = text.removesuffix("\n")
         if not text:
             continue
         names = [family + suffix for suffix in _SUFFIXES.get(its_type, ("",))]
-        lines_start = f"\n{text}"
-        if family and sum(lines_start.count(f"\n{name}{{") for name in names) == lines_start.count("\n"):
-            if is_wanted := [name for name in names if wanted(name)]:
-                lines = text.split("\n")
-                for name in is_wanted:
-                    its_own = [line for line in lines if line.startswith(f"{name}{{")] if len(names) > 1 else lines
-                    yield Samples(its_type, name, its_own)
+        starts = {f"{name}{{": name for name in names if wanted(name)}
+        if family and not starts and text.startswith(family) and text[text.rfind("\n") + 1 :].startswith(family):
+            continue
+        lines = text.split("\n")
+        if family and sum(f"\n{text}".count(f"\n{name}{{") for name in names) == len(lines):
+            for start, name in starts.items():
+                its_own = [line for line in lines if line.startswith(start)] if len(names) > 1 else lines
+                yield Samples(its_type, name, its_own)
         else:  # some lines have no labels, or have other names
             by_name: dict[str, list[str]] = {}
-            for line in filter(None, text.split("\n")):
+            for line in filter(None, lines):
                 by_name.setdefault(_name_of(line), []).append(line)
-            for name, lines in by_name.items():
+            for name, its_lines in by_name.items():
                 if wanted(name):
-                    yield Samples(its_type if name.startswith(family) else "untyped", name, lines)
+                    yield Samples(its_type if name.startswith(family) else "untyped", name, its_lines)
+
+
+def _blocks(page: str) -> Iterator[str]:
+    """Yield the page in parts: each comment with the lines after it. A label may contain other line breaks."""
+    begin, at = 0, page.find("#")  # one character is found much faster than two
+    while at >= 0:
+        if page[at - 1 : at] in ("", "\n"):
+            yield page[begin:at]
+            begin = at
+        at = page.find("#", at + 1)
+    yield page[begin:]
 
 
 def _name_of(line: str) -> str:
