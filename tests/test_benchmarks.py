@@ -166,10 +166,14 @@ def test_the_documentation_says_what_a_fleet_costs() -> None:
     assert {each["dashboards"]["all runs"]["queries"] for each in result["generations"]} == {len(asked)}
 
 
-def test_a_slow_query_is_told() -> None:
+def test_a_slow_query_and_a_slow_frame_are_told() -> None:
     result = json.loads(fleet.RESULTS.read_text())
     result["generations"][0]["dashboards"]["all runs"] |= {"slowest_s": 1.0, "slowest": "Runs by state"}
-    assert [each.partition(" takes")[0] for each in fleet.slow(result)] == ["all runs: Runs by state"]
+    result["generations"][1]["frames"]["gangplank watch GATEWAY"]["median_s"] = 1.0
+    assert [each.partition(" takes")[0] for each in fleet.slow(result)] == [
+        "all runs: Runs by state",
+        "a frame of gangplank watch GATEWAY",
+    ]
 
 
 def test_a_small_fleet(tmp_path: Path) -> None:
