@@ -7,8 +7,11 @@ import os
 import re
 import signal
 import subprocess
+import sys
+import textwrap
 import threading
 import weakref
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -162,3 +165,28 @@ def test_a_child_has_no_calls_of_its_parents_in_flight(registry: CollectorRegist
         thread.join()
     eventually(lambda: shown(registry, "in_flight") == 0)
     assert shown(registry, "total") == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+def test_a_call_that_goes_on_in_parent_and_child_counts_once_where_values_are_in_files(tmp_path: Path) -> None:
+    program = """
+        import os
+
+        from prometheus_client import CollectorRegistry
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        import gangplank
+
+        pid = gangplank.instrument(os.fork)()
+        if not pid:
+            gangplank.instrument(lambda: 1)()  # the child counts its own
+            os._exit(0)
+        os.waitpid(pid, 0)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)
+        print([registry.get_sample_value(f"gangplank_predict_{name}") for name in ("total", "in_flight")])
+    """
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[2.0, 0.0]\n"

@@ -82,6 +82,27 @@ def test_what_nobody_reads_is_counted_all_the_same(registry: CollectorRegistry) 
     assert (len(notes), shown(registry, "in_flight")) == (0, 0)
 
 
+def test_a_call_that_is_interrupted_before_it_begins_is_not_in_flight(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stream() -> Any:
+        yield 1
+
+    measured: Any = instrument(lambda: X, registry=registry)
+    streaming: Any = instrument(stream, registry=registry)
+    for _ in range(MOST_NOTES // 2):
+        measured()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(families_of(registry, {}), "catch_up", interrupt)
+    for call in (measured, lambda: next(streaming())):
+        with pytest.raises(KeyboardInterrupt):
+            call()
+    assert (shown(registry, "total"), shown(registry, "in_flight")) == (MOST_NOTES // 2 * 4, 0)
+
+
 def test_what_is_read_while_it_is_counted_is_complete(registry: CollectorRegistry) -> None:
     model = PrometheusModel(Model(), registry)
     done = threading.Event()

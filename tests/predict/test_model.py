@@ -126,6 +126,21 @@ def test_a_class_derived_from_it_may_override_and_keep_attributes(registry: Coll
     assert shown(registry, "total") == 8
 
 
+def test_a_class_derived_from_it_may_have_properties_that_can_be_set(registry: CollectorRegistry) -> None:
+    class Scaled(PrometheusModel):
+        @property
+        def scale(self) -> int:
+            return int(self.model.factor)
+
+        @scale.setter
+        def scale(self, scale: int) -> None:
+            self.model.factor = scale
+
+    model = Scaled(Model(), registry)
+    model.scale = 2
+    assert (model.scale, model.model.factor) == (2, 2)
+
+
 def test_a_model_that_only_predicts_or_can_only_be_called(registry: CollectorRegistry) -> None:
     class Predicts:
         def predict(self, x: Any) -> Any:

@@ -41,9 +41,9 @@ def _plain(function: Function, meter: Meter) -> Function:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         notes = families.notes
-        notes.append(begun)
-        if len(notes) > MOST_NOTES:
+        if len(notes) >= MOST_NOTES:
             families.catch_up()
+        notes.append(begun)  # last: what a handler of signals raises before it leaves no call in flight
         started = perf_counter()
         try:
             output = function(*args, **kwargs)

@@ -43,9 +43,12 @@ Notes = deque[Note]
 class _AtOnce(Notes):
     """Counts what is noted at once: another process reads the values."""
 
+    forgotten = False
+
     def append(self, note: Note, /) -> None:
-        function, *arguments = note
-        function(*arguments)
+        if not self.forgotten:
+            function, *arguments = note
+            function(*arguments)
 
 
 class _Kind(NamedTuple):
@@ -155,6 +158,8 @@ class Families:
     def forked(self) -> None:
         """In a forked child, forget the calls of the parent, also what those that go on in both will note."""
         self._lock = threading.RLock()
+        if isinstance(self.notes, _AtOnce):
+            self.notes.forgotten = True
         self.notes = _AtOnce() if MULTIPROCESS else Notes()
         if not MULTIPROCESS:  # there, prometheus_client does
             self._metrics.pop("gangplank_predict_in_flight")

@@ -58,9 +58,9 @@ class Meter:
     def begin(self) -> Notes:
         """Note that a call goes on; return where to note what becomes of it."""
         notes = self.families.notes
-        notes.append(self.begun)
-        if len(notes) > MOST_NOTES:
+        if len(notes) >= MOST_NOTES:
             self.families.catch_up()
+        notes.append(self.begun)  # last, as in `calls`
         return notes
 
     def leave(self, notes: Notes) -> None:

@@ -47,9 +47,12 @@ class Proxy:
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.__dict__ or isinstance(getattr(type(self), name, None), property):
+        if isinstance(getattr(type(self), name, None), property):
+            super().__setattr__(name, value)  # raises, unless a derived class has a setter
+        elif name in self.__dict__:
             raise AttributeError(f"{name} cannot be set")
-        setattr(self.__dict__[_STATE][0], name, value)
+        else:
+            setattr(self.__dict__[_STATE][0], name, value)
 
     def __delattr__(self, name: str) -> None:
         delattr(self.__dict__[_STATE][0], name)
