@@ -130,6 +130,18 @@ def test_one_may_count_oneself(registry: CollectorRegistry) -> None:
     assert shown(registry, "total") == 3
 
 
+def test_one_may_count_what_an_array_of_numpy_has(registry: CollectorRegistry) -> None:
+    measured: Any = instrument(lambda: X, registry=registry, count_samples=lambda array: array.size)
+    measured()
+    assert shown(registry, "total") == 8
+
+
+def test_an_array_without_a_dimension_is_a_sample(registry: CollectorRegistry) -> None:
+    measured: Any = instrument(lambda: np.array(5.0), registry=registry)
+    measured()
+    assert shown(registry, "total") == 1
+
+
 def test_items_of_a_stream_may_be_counted_too(registry: CollectorRegistry) -> None:
     def batches() -> Any:
         yield from (["a", "b"], ["c"])
