@@ -45,3 +45,15 @@ def test_a_line_belongs_to_the_group_with_the_longest_key_that_there_is_now() ->
     assert (group.run, [one.labels for one in group.series]) == ("r1", [{"team": "x"}])
     plain, of_team = sorted(reader.read(written({("a", ""), ("a", "x")}, sample, {})), key=lambda one: len(one.labels))
     assert (plain.series, [one.labels for one in of_team.series]) == ([], [{}])
+
+
+def test_of_two_keys_of_the_same_length_always_the_same_one_gets_a_sample() -> None:
+    names = [f"label_{number}" for number in range(20)]
+    labels = ",".join(f'{name}="x"' for name in names)
+    sample = f'gangplank_run_step{{job="a",{labels}}} 1\n'
+    times = [f'push_time_seconds{{job="a",{name}="x"}} 1e9\n' for name in names]
+    for keys in (times, times[::-1], times[7:], times[3::2] + times[:3]):
+        groups = GroupsReader().read("".join([sample, *keys]))
+        assert [group.key.labels[1][0] for group in groups if group.series] == [
+            min(key.split(",")[1].split("=")[0] for key in keys)
+        ]

@@ -38,7 +38,8 @@ class GroupsReader:
         self._shown = remembering(self._strike)
         self._groups = [(key, self._labels(key.labels)) for key in sorted(keys, key=_by_job)]
         self._indices = {key.labels: index for index, (key, _) in enumerate(self._groups)}
-        self._shapes = sorted({tuple(name for name, _ in key.labels) for key in keys}, key=len, reverse=True)
+        shapes = {tuple(name for name, _ in key.labels) for key in keys}
+        self._shapes = sorted(sorted(shapes), key=len, reverse=True)  # of equally long ones, always the same first
         self._place = remembering(self._find)
         # Those of a type and name: by the line, what is in it, and the index of its group and the run.
         self._known: dict[tuple[str, str], dict[str, tuple[int | None, str, Series]]] = {}
