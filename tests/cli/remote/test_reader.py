@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gangplank.cli.remote.reader import GroupsReader
+from gangplank.core.errors import GangplankError
 
 LABELS = st.tuples(st.sampled_from("ab"), st.sampled_from(["", "x", "y"]), st.sampled_from(["", "r1", "r2"]))
 VALUES = st.dictionaries(LABELS, st.integers(0, 3), max_size=6)
@@ -57,3 +59,23 @@ def test_of_two_keys_of_the_same_length_always_the_same_one_gets_a_sample() -> N
         assert [group.key.labels[1][0] for group in groups if group.series] == [
             min(key.split(",")[1].split("=")[0] for key in keys)
         ]
+
+
+def test_a_family_that_has_another_type_now() -> None:
+    reader = GroupsReader()
+    for type_ in ("gauge", "counter", "untyped"):
+        page = f"# TYPE gangplank_a {type_}\ngangplank_a{labels('a', '')} 1\npush_time_seconds{labels('a', '')} 1e9\n"
+        [group] = reader.read(page)
+        assert [one.type for one in group.series] == [type_]
+
+
+@pytest.mark.parametrize("line", ["a{%s} 1", '%s"{} 1', "gangplank_a{%s", "gangplank_a{} %s"])
+def test_no_part_of_a_secret_is_in_the_reason(line: str) -> None:
+    secret = "correct-horse-battery-staple"  # noqa: S105
+    reader = GroupsReader(lambda text: text.replace(secret, "***"), lambda _: True)
+    for before in range(60, 110):
+        page = "gangplank_" + line % ("x" * before + secret) + "\n"
+        with pytest.raises(GangplankError) as raised:
+            reader.read(page)
+        assert "corr" not in str(raised.value)
+        assert len(str(raised.value)) < 250

@@ -14,6 +14,7 @@ from gangplank.core.log import describe, one_line
 from gangplank.core.types import Group
 
 _TIMES = ("push_time_seconds", "push_failure_time_seconds")
+_LONGEST_REASON = 150
 
 
 class GroupsReader:
@@ -53,7 +54,7 @@ class GroupsReader:
         try:
             return self._read(page)
         except ValueError as error:
-            why = one_line(self._strike(describe(error)))
+            why = one_line(self._strike(describe(error)), _LONGEST_REASON)  # half a secret would not be struck
             raise GangplankError(f"the gateway's page cannot be parsed: {why}") from None
 
     def _read(self, page: str) -> list[GatewayGroup]:

@@ -79,7 +79,7 @@ def _blocks(page: str) -> Iterator[str]:
 def _name_of(line: str) -> str:
     name = line.partition("{")[0] if "{" in line else line.partition(" ")[0]
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r:.100} is not the name of a metric")
+        raise ValueError(f"{name!r} is not the name of a metric")
     return name
 
 
@@ -92,7 +92,7 @@ def parse_line(line: str) -> tuple[str, float]:
     beginning, closed, rest = line.rpartition("}")
     _, opened, labels = beginning.partition("{") if closed else line.partition("{")
     if opened and not closed:
-        raise ValueError(f"{line!r:.100} has a brace that is not closed")
+        raise ValueError(f"{line!r} has a brace that is not closed")
     value, *_ = (rest if closed else line.partition(" ")[2]).split()  # a timestamp may follow
     return labels, float(value)
 
@@ -101,8 +101,8 @@ def parse_labels(text: str) -> dict[str, str]:
     """Return labels by name; raises ValueError if the text is not valid."""
     found: list[tuple[str, str]] = _LABEL.findall(text)
     if ",".join([f'{name}="{value}"' for name, value in found]) != text:
-        raise ValueError(f"{{{text:.100}}} are not labels")
+        raise ValueError(f"{{{text}}} are not labels")
     labels = {name: unescape(value) for name, value in found} if "\\" in text else dict(found)
     if len(labels) < len(found):
-        raise ValueError(f"{{{text:.100}}} have one label twice")
+        raise ValueError(f"{{{text}}} have one label twice")
     return labels
