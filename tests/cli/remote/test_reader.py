@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gangplank.cli.remote.reader import GroupsReader
+from gangplank.core.errors import GangplankError
 
 LABELS = st.tuples(st.sampled_from("ab"), st.sampled_from(["", "x", "y"]), st.sampled_from(["", "r1", "r2"]))
 VALUES = st.dictionaries(LABELS, st.integers(0, 3), max_size=6)
@@ -45,3 +47,35 @@ def test_a_line_belongs_to_the_group_with_the_longest_key_that_there_is_now() ->
     assert (group.run, [one.labels for one in group.series]) == ("r1", [{"team": "x"}])
     plain, of_team = sorted(reader.read(written({("a", ""), ("a", "x")}, sample, {})), key=lambda one: len(one.labels))
     assert (plain.series, [one.labels for one in of_team.series]) == ([], [{}])
+
+
+def test_of_two_keys_of_the_same_length_always_the_same_one_gets_a_sample() -> None:
+    names = [f"label_{number}" for number in range(20)]
+    labels = ",".join(f'{name}="x"' for name in names)
+    sample = f'gangplank_run_step{{job="a",{labels}}} 1\n'
+    times = [f'push_time_seconds{{job="a",{name}="x"}} 1e9\n' for name in names]
+    for keys in (times, times[::-1], times[7:], times[3::2] + times[:3]):
+        groups = GroupsReader().read("".join([sample, *keys]))
+        assert [group.key.labels[1][0] for group in groups if group.series] == [
+            min(key.split(",")[1].split("=")[0] for key in keys)
+        ]
+
+
+def test_a_family_that_has_another_type_now() -> None:
+    reader = GroupsReader()
+    for type_ in ("gauge", "counter", "untyped"):
+        page = f"# TYPE gangplank_a {type_}\ngangplank_a{labels('a', '')} 1\npush_time_seconds{labels('a', '')} 1e9\n"
+        [group] = reader.read(page)
+        assert [one.type for one in group.series] == [type_]
+
+
+@pytest.mark.parametrize("line", ["a{%s} 1", '%s"{} 1', "gangplank_a{%s", "gangplank_a{} %s"])
+def test_no_part_of_a_secret_is_in_the_reason(line: str) -> None:
+    secret = "correct-horse-battery-staple"  # noqa: S105
+    reader = GroupsReader(lambda text: text.replace(secret, "***"), lambda _: True)
+    for before in range(60, 110):
+        page = "gangplank_" + line % ("x" * before + secret) + "\n"
+        with pytest.raises(GangplankError) as raised:
+            reader.read(page)
+        assert "corr" not in str(raised.value)
+        assert len(str(raised.value)) < 250

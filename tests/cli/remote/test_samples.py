@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 
 import pytest
@@ -70,3 +71,16 @@ def test_a_line_that_is_not_valid(line: str) -> None:
 def test_labels_that_are_not_valid(labels: str) -> None:
     with pytest.raises(ValueError, match="label"):
         read(f"a{{{labels}}} 1\n")
+
+
+def test_a_family_without_a_type_is_read_though_its_name_begins_like_another_one() -> None:
+    page = '# TYPE a histogram\na_sum{b="1"} 1\n# HELP a_more words\na_more{b="1"} 2\n'
+    assert [name for _, name, _, _ in read(page, lambda name: name == "a_more")] == ["a_more"]
+
+
+def test_a_long_text_that_is_no_label_is_refused_at_once() -> None:
+    before = time.process_time()
+    for text in ("a" * 1_000_000, 'a="1",' + "b" * 1_000_000, 'a="' + "b" * 1_000_000, "a=" * 500_000):
+        with pytest.raises(ValueError, match="labels"):
+            parse_labels(text)
+    assert time.process_time() - before < 10

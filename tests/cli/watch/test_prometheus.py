@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,8 @@ def test_a_trainer_whose_clock_is_ahead_is_not_alive_for_longer(gateway: Server,
 def test_what_seldom_changes_is_asked_for_when_a_run_appears_and_after_a_while(
     gateway: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    push(gateway.address, page(run_epochs_planned=10, run_steps_planned=None), "a")
+    now = time.time()
+    push(gateway.address, page(run_epochs_planned=10, run_steps_planned=None, now=now), "a")
     with prometheus(tmp_path, gateway.address, each="1s") as server:
         server.await_query("gangplank_run_state")
         source = PrometheusSource(Client(server.url), 1)
@@ -112,7 +114,7 @@ def test_what_seldom_changes_is_asked_for_when_a_run_appears_and_after_a_while(
             return {run.job: run.position for run in view.runs}
 
         assert positions() == {"a": "6/10 epochs"}
-        push(gateway.address, page(run_epoch=7, run_epochs_planned=20, run_steps_planned=None), "a")
+        push(gateway.address, page(run_epoch=7, run_epochs_planned=20, run_steps_planned=None, now=now), "a")
         server.await_query('gangplank_run_epochs_planned{job="a"} == 20')
         assert positions() == {"a": "7/10 epochs"}
         with monkeypatch.context() as patch:
@@ -121,6 +123,56 @@ def test_what_seldom_changes_is_asked_for_when_a_run_appears_and_after_a_while(
         push(gateway.address, page(run_epochs_planned=30, run_steps_planned=None), "b")
         server.await_query('gangplank_run_state{job="b"}')
         assert positions() == {"a": "7/20 epochs", "b": "6/30 epochs"}
+
+
+def test_the_next_run_with_the_same_labels_has_its_own_plans(gateway: Server, tmp_path: Path) -> None:
+    def show(epoch: int, planned: int, ago: int) -> tuple[str, list[float]]:
+        values = {"run_epochs_planned": planned, "run_steps_planned": None, "train_loss": epoch}
+        push(gateway.address, page(run="", run_epoch=epoch, run_start_timestamp_seconds=ago, **values), "a")
+        server.await_query(f"gangplank_run_epochs_planned == {planned}")
+        [run] = watcher.read().runs
+        return run.position, [value for _, value in watcher.history.points(run.key, "loss")]
+
+    with prometheus(tmp_path, gateway.address) as server:
+        watcher = Watcher(PrometheusSource(Client(server.url), 1), 5)
+        assert show(9, 10, 500)[0] == "9/10 epochs"
+        assert show(1, 20, 10) == ("1/20 epochs", [1])
+
+
+def test_what_seldom_changes_is_asked_for_again_if_not_all_of_it_was_answered() -> None:
+    jobs, refused = ["a", "b"], False
+
+    def answer(_: str, path: str) -> tuple[int, dict[str, str], str]:
+        query = urllib.parse.unquote_plus(path)
+        if refused and "changes(" in query:
+            return 503, {}, "busy"
+        names = [name for name in ("state", "epoch", "epochs_planned") if f"{name}|" in query or f"({name}" in query]
+        metric = {"phase": "train", "state": "running"}
+        found = [metric | {"__name__": f"gangplank_run_{name}", "job": job} for name in names for job in jobs]
+        found = [{}] if "vector(" in query else found
+        return 200, {}, json.dumps({"data": {"result": [{"metric": one, "value": [1e9, "3"]} for one in found]}})
+
+    with served(answer) as (address, _):
+        watcher = Watcher(PrometheusSource(Client(address), 1), 5)
+
+        def positions() -> dict[str, str]:
+            return {run.job: run.position for run in watcher.read().runs}
+
+        assert positions() == {"a": "3/3 epochs", "b": "3/3 epochs"}
+        jobs, refused = ["a"], True
+        assert "503" in watcher.read().error
+        jobs, refused = ["a", "b"], False
+        assert positions() == {"a": "3/3 epochs", "b": "3/3 epochs"}
+
+
+def test_a_metric_may_end_as_one_of_ours_does(gateway: Server, tmp_path: Path) -> None:
+    push(gateway.address, page(train_my_elapsed_time_seconds=3, train_elapsed_time_seconds=4), "a")
+    with prometheus(tmp_path, gateway.address) as server:
+        server.await_query("gangplank_run_state")
+        source = PrometheusSource(Client(server.url), 1)
+        [run] = Watcher(source, 5).read().runs
+        assert set(run.metrics) == {"loss", "accuracy", "my_elapsed_time_seconds"}
+        assert {one.metric for one in source.past(time.time(), 100, ["r1"])} == set(run.metrics)
 
 
 def test_the_weights_of_a_run_are_read_too(gateway: Server, tmp_path: Path) -> None:

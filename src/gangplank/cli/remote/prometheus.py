@@ -16,6 +16,8 @@ from gangplank.core.errors import GangplankError
 
 # What is around the labels of a series. No text in JSON contains this: in a text, quotes are escaped.
 _METRIC, _VALUE = '{"metric":{', '},"value":['
+# What is after the value of each series but the last.
+_NEXT = "]},"
 
 # What the answer of another server raises.
 _OTHER = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -66,10 +68,14 @@ class Prometheus(Client):
         """Return the newest value of each series."""
         text = self._answer("query", query=promql)
         # Parsing the JSON of a thousand runs, with the labels of the last time, takes several times as long.
-        _, *series = text.split(_METRIC)
-        with contextlib.suppress(ValueError, RecursionError):  # it is not as Prometheus writes it
+        beginning, *series = text.split(_METRIC)
+        with contextlib.suppress(*_OTHER):  # it is not as Prometheus writes it, or not all of it
             if series:
-                return [self._cut(one) for one in series]
+                *others, (last, end) = map(self._cut, series)
+                # What is around the series is parsed: an answer that was cut off is not taken for a whole one.
+                around = json.loads(f'{beginning}{_METRIC}{_VALUE}0,""{end}')["data"]["result"]
+                if around == [{"metric": {}, "value": [0, ""]}] and all(after == _NEXT for _, after in others):
+                    return [*(sample for sample, _ in others), last]
         try:
             return [
                 Sample(self._labels_of(one), float(value))
@@ -107,10 +113,13 @@ class Prometheus(Client):
         except (ValueError, LookupError, TypeError, RecursionError):
             raise self.other() from None
 
-    def _cut(self, series: str) -> Sample:
+    def _cut(self, series: str) -> tuple[Sample, str]:
+        """Return a sample, and what is after its value."""
         labels, _, point = series.partition(_VALUE)
-        _, value, _ = point.split('"', 2)
-        return Sample(self._labels(labels), float(value))
+        time, value, end = point.split('"', 2)
+        if not math.isfinite(float(time.removesuffix(","))):
+            raise ValueError
+        return Sample(self._labels(labels), float(value)), end
 
     def _labels_of(self, series: Mapping[str, Any]) -> Labels:
         return self._labels(json.dumps({**series["metric"]})[1:-1])

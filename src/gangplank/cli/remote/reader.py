@@ -14,6 +14,7 @@ from gangplank.core.log import describe, one_line
 from gangplank.core.types import Group
 
 _TIMES = ("push_time_seconds", "push_failure_time_seconds")
+_LONGEST_REASON = 150
 
 
 class GroupsReader:
@@ -38,7 +39,8 @@ class GroupsReader:
         self._shown = remembering(self._strike)
         self._groups = [(key, self._labels(key.labels)) for key in sorted(keys, key=_by_job)]
         self._indices = {key.labels: index for index, (key, _) in enumerate(self._groups)}
-        self._shapes = sorted({tuple(name for name, _ in key.labels) for key in keys}, key=len, reverse=True)
+        shapes = {tuple(name for name, _ in key.labels) for key in keys}
+        self._shapes = sorted(sorted(shapes), key=len, reverse=True)  # of equally long ones, always the same first
         self._place = remembering(self._find)
         # Those of a type and name: by the line, what is in it, and the index of its group and the run.
         self._known: dict[tuple[str, str], dict[str, tuple[int | None, str, Series]]] = {}
@@ -52,7 +54,7 @@ class GroupsReader:
         try:
             return self._read(page)
         except ValueError as error:
-            why = one_line(self._strike(describe(error)))
+            why = one_line(self._strike(describe(error)), _LONGEST_REASON)  # half a secret would not be struck
             raise GangplankError(f"the gateway's page cannot be parsed: {why}") from None
 
     def _read(self, page: str) -> list[GatewayGroup]:

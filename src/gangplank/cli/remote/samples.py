@@ -13,7 +13,8 @@ from typing import NamedTuple
 from gangplank.testing.gateway.exposition import unescape
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\]*(?:\\["\\n][^"\\]*)*)"')  # as servers write it
+# As servers write it. That a name begins where no name could go on keeps a long text that is none from taking hours.
+_LABEL = re.compile(r'(?<![a-zA-Z0-9_])([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\]*(?:\\["\\n][^"\\]*)*)"')
 _TYPE = re.compile(r"# TYPE (\S+) (\S+)")
 _SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("", "_sum", "_count")}
 
@@ -48,7 +49,7 @@ def read_samples(page: str, wanted: Callable[[str], bool]) -> Iterator[Samples]:
             continue
         names = [family + suffix for suffix in _SUFFIXES.get(its_type, ("",))]
         starts = {f"{name}{{": name for name in names if wanted(name)}
-        if family and not starts and text.startswith(family) and text[text.rfind("\n") + 1 :].startswith(family):
+        if found and not starts and text.startswith(family) and text[text.rfind("\n") + 1 :].startswith(family):
             continue
         lines = text.split("\n")
         if family and sum(f"\n{text}".count(f"\n{name}{{") for name in names) == len(lines):
@@ -78,7 +79,7 @@ def _blocks(page: str) -> Iterator[str]:
 def _name_of(line: str) -> str:
     name = line.partition("{")[0] if "{" in line else line.partition(" ")[0]
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r:.100} is not the name of a metric")
+        raise ValueError(f"{name!r} is not the name of a metric")
     return name
 
 
@@ -91,7 +92,7 @@ def parse_line(line: str) -> tuple[str, float]:
     beginning, closed, rest = line.rpartition("}")
     _, opened, labels = beginning.partition("{") if closed else line.partition("{")
     if opened and not closed:
-        raise ValueError(f"{line!r:.100} has a brace that is not closed")
+        raise ValueError(f"{line!r} has a brace that is not closed")
     value, *_ = (rest if closed else line.partition(" ")[2]).split()  # a timestamp may follow
     return labels, float(value)
 
@@ -100,8 +101,8 @@ def parse_labels(text: str) -> dict[str, str]:
     """Return labels by name; raises ValueError if the text is not valid."""
     found: list[tuple[str, str]] = _LABEL.findall(text)
     if ",".join([f'{name}="{value}"' for name, value in found]) != text:
-        raise ValueError(f"{{{text:.100}}} are not labels")
+        raise ValueError(f"{{{text}}} are not labels")
     labels = {name: unescape(value) for name, value in found} if "\\" in text else dict(found)
     if len(labels) < len(found):
-        raise ValueError(f"{{{text:.100}}} have one label twice")
+        raise ValueError(f"{{{text}}} have one label twice")
     return labels

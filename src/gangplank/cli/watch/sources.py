@@ -30,14 +30,15 @@ _UNREAD = re.compile(
 )
 _WEIGHTS = re.compile(rf"gangplank_(?:{_PHASE})_model_weights_bucket")
 
-_IS_METRIC = '__name__!~".+_(model_(weights(_bucket|_sum|_count)?|parameters)|elapsed_time_seconds)"'
+_START = "gangplank_run_start_timestamp_seconds"
+_IS_METRIC = f'__name__!~"gangplank_({_PHASE})_(model_(weights(_bucket|_sum|_count)?|parameters)|elapsed_time_seconds)"'
 _NEWEST = (
-    '{__name__=~"gangplank_run_(state|epoch|step|nonfinite_metrics|(last_update|heartbeat)_timestamp_seconds)"}',
+    '{__name__=~"gangplank_run_(state|epoch|step|nonfinite_metrics|(start|last_update|heartbeat)_timestamp_seconds)"}',
     f'{{__name__=~"gangplank_({_PHASE})_.+",{_IS_METRIC}}}',
 )
 # What seldom changes, or not by much.
 _STEADY = (
-    '{__name__=~"gangplank_run_(epochs_planned|steps_planned|resumed_from_step|start_timestamp_seconds)"}',
+    '{__name__=~"gangplank_run_(epochs_planned|steps_planned|resumed_from_step)"}',
     '{__name__=~"gangplank_run_(epoch_duration_seconds|step_duration_seconds_(sum|count))"}',
     'gangplank_run_activity_seconds_total{activity="startup"}',
 )
@@ -48,7 +49,10 @@ _STILL = (  # a Prometheus that has seen less than an hour of a run knows nothin
 _PAUSING = (
     f'sum without (activity) (rate(gangplank_run_activity_seconds_total{{activity=~"{"|".join(PAUSES)}"}}[5m])) > 0.5'
 )
-_METRICS = f'{{__name__=~"gangplank_({_PHASE})_.+",__name__!~".+_(model_(weights.*|parameters)|elapsed_time_seconds)"}}'
+_METRICS = (
+    f'{{__name__=~"gangplank_({_PHASE})_.+",'
+    f'__name__!~"gangplank_({_PHASE})_(model_(weights.*|parameters)|elapsed_time_seconds)"}}'
+)
 _PUSHED = f'push_time_seconds{{phase=~"{_PHASE}"}}'
 _HOUR = 3600.0
 # Seconds for which the answer to a question about the last hour, or about what seldom changes, is kept.
@@ -111,8 +115,8 @@ class GatewaySource:
 
     def _observe(self, group: GatewayGroup) -> Observation | None:
         before = self._observed.get(group.key)
-        unchanged = before is not None and (before.pushed_at, before.series) == (group.pushed_at, group.series)
-        return before if unchanged else observe(group)
+        known = before and (before.pushed_at, before.labels.get("run", ""), before.series)
+        return before if known == (group.pushed_at, group.run, group.series) else observe(group)
 
     def past(self, now: float, points: int, names: Iterable[str]) -> Iterator[Past]:  # noqa: ARG002
         """See `Source`: nothing."""
@@ -137,7 +141,7 @@ class PrometheusSource:
         self._prometheus = prometheus
         self._hours = hours
         self._looked_back = -math.inf  # when
-        self._runs: set[Key] = set()
+        self._begun: dict[Key, float | None] = {}
         self._steady: dict[Key, list[Series]] = {}
         self._still: set[Key] = set()
         self._pausing: set[Key] = set()
@@ -149,11 +153,14 @@ class PrometheusSource:
         """See `Source`."""
         now = self._time(self._prometheus.instant("vector(time())"))
         newest = self._series(_NEWEST)
-        if newest.keys() != self._runs or not 0 <= now - self._looked_back < _KEPT_FOR:
+        # The next run of a job may have the same labels: it begins later.
+        begun = {key: next((one.value for one in series if one.name == _START), None) for key, series in newest.items()}
+        if begun != self._begun or not 0 <= now - self._looked_back < _KEPT_FOR:
+            self._looked_back = -math.inf  # until all of it has been read
             self._steady = self._series(_STEADY)
             self._still = {sample.labels.of_run for sample in self._prometheus.instant(_STILL)}
             self._pausing = {sample.labels.of_run for sample in self._prometheus.instant(_PAUSING)}
-            self._runs, self._looked_back = set(newest), now
+            self._begun, self._looked_back = begun, now
         # A heartbeat is from the trainer's clock: `pushed_at` says that it is not newer.
         pushed = {sample.labels.of_run: sample.value for sample in self._prometheus.instant(_PUSHED)}
         runs = [
