@@ -19,8 +19,9 @@ from gangplank.core.lifecycle import after_fork
 # imported.
 MULTIPROCESS = values.ValueClass is not values.MutexValue
 
-# When more notes wait, calls count some themselves: of 10,000 calls between two scrapes, none has to.
-MOST_NOTES = 20_000
+# When so many notes wait, calls count some themselves: of 2,500 calls between two scrapes, none has to. With more, a
+# scrape would hold up an event loop that it runs on.
+MOST_NOTES = 5_000
 
 # Older versions of prometheus_client have no way to show the newest value of several processes: there, each is shown.
 _NEWEST = "mostrecent" if "mostrecent" in Gauge._MULTIPROC_MODES else "liveall"  # noqa: SLF001  not public

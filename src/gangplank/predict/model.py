@@ -40,6 +40,7 @@ class _Measured:
 
     def __set_name__(self, owner: type[PrometheusModel], name: str) -> None:
         self._name = name
+        self.__doc__ = f"The model's `{name}`, measured."
 
     def __get__(self, instance: PrometheusModel | None, owner: type[PrometheusModel]) -> Any:
         if instance is None:
