@@ -40,7 +40,7 @@ def predict(options: Options) -> Iterator[Contest]:
         unit="us",
         rounds=figures,
         missing=missing,
-        targets=(Target(most=30, of=OURS),),
+        targets=tuple(Target(most=30, of=name) for name in (OURS, f"{OURS}, drift function")),
         notes=(
             f"The model alone takes {statistics.median(bare):,.0f} us, on TensorFlow, and is subtracted.",
             f"The drift function is SciPy's chi-square test. In {OLD}, it runs inside `predict`.",

@@ -157,7 +157,7 @@ class Families:
             yield from metric.collect()
 
     def forked(self) -> None:
-        """In a forked child, forget the calls of the parent, also what those that go on in both will note."""
+        """In a forked child, drop what calls of the parent have noted, and what those that go on in both will note."""
         self._lock = threading.RLock()
         if isinstance(self.notes, _AtOnce):
             self.notes.forgotten = True
