@@ -262,7 +262,7 @@ def test_a_handler_that_hangs_holds_one_thread_and_no_training(caplog: pytest.Lo
         finishes = []
         for phase in ("train", "validate", "test", "train", "predict"):
             run = exporter.run(phase)
-            hooks_are_quick(run, epochs=30)
+            hooks_are_quick(run)
             finishes.append(timed(run.finish))
             assert len(sending()) == 1
         assert finishes[0] < FLUSH_TIMEOUT + 0.25
@@ -284,7 +284,7 @@ def test_a_name_that_is_never_resolved_holds_one_thread(gateway: Server) -> None
         exporter = gangplank.Exporter(f"{UNRESOLVED}:{gateway.port}", "digits", timeout=TIMEOUT, flush_timeout=0.1)
         for phase in ("train", "validate", "test", "train", "predict"):
             run = exporter.run(phase)
-            hooks_are_quick(run, epochs=20)
+            hooks_are_quick(run)
             run.finish()
             assert len(sending()) == 1
         resolver.set()

@@ -25,7 +25,7 @@ def test_a_name_of_another_type_elsewhere_is_reported_once_and_costs_this_group_
     exporter = gangplank.Exporter(gateway.address, "digits")
     for _ in range(2):
         run = exporter.run()
-        hooks_are_quick(run, epochs=5)
+        hooks_are_quick(run)
         run.record({"loss": 0.5}, epoch=9)
         run.finish()
         test = exporter.run("test")
