@@ -76,12 +76,15 @@ def one_framework() -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in one last line what was not tested for want of a server, and leave a record where `RECORD` names a file."""
+    """Say what was not tested for want of a server, and why tests were run again; leave a record in `RECORD`."""
+    stats = terminalreporter.stats
     if path := os.environ.get("RECORD"):
-        stats = terminalreporter.stats
         record(
             Path(path), {outcome: len(stats.get(outcome, ())) for outcome in ("passed", "skipped", "failed", "error")}
         )
+    for report in stats.get("rerun", ()):
+        terminalreporter.section(f"run again: {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
     reasons = Counter(
         str(report.longrepr[2]).removeprefix("Skipped: ")
         for report in terminalreporter.getreports("skipped")
