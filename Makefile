@@ -10,7 +10,7 @@ BACKENDS := tensorflow jax torch
 $(if $(filter $(BACKEND),$(BACKENDS)),,$(error BACKEND=$(BACKEND): it is one of $(BACKENDS)))
 KERAS := $(BACKENDS:%=test-keras-%)
 ALL := $(VENV)/.with-test $(BACKENDS:%=$(VENV)/.with-%,demo,test) $(VENV)/.with-lightning,demo,test \
-	$(VENV)/.with-trl $(VENV)/.with-xgboost-cpu $(VENV)/.with-serving
+	$(VENV)/.with-trl $(VENV)/.with-xgboost-cpu $(VENV)/.with-serving $(VENV)/.with-schemas
 .PHONY: help demo demo-lightning demo-transformers stack stack-stop check test test-core test-faults \
 	test-monitoring test-soak test-keras $(KERAS) test-lightning test-transformers test-xgboost test-predict test-torch test-jax test-wheels test-servers \
 	test-lowest test-pythons tested coverage servers lint format pre-commit faults soak fleet pictures bench clean
@@ -60,7 +60,7 @@ ALONE := tests/faults/gateway tests/faults/test_process.py tests/faults/test_thr
 test-faults: $(VENV)/.with-test servers ## faults that must not hurt a training run: what is timed, with nothing beside it
 	$(call pytest,faults,$(ALONE))
 
-test-monitoring: $(VENV)/.with-test servers ## the rules for Prometheus
+test-monitoring: $(VENV)/.with-schemas servers ## the rules for Prometheus, the dashboards, and the stack's files
 	$(call pytest,monitoring,--numprocesses=2 tests/monitoring)
 
 test-soak: $(VENV)/.with-test servers ## a minute of a gateway that fails at random, for one training and for many
@@ -195,6 +195,11 @@ $(VENV)/.with-xgboost-cpu: $(VENV)/.with-demo,test
 # What the examples of a served model and of drift need.
 $(VENV)/.with-serving: $(VENV)/.with-jax,demo,test
 	$(PIP) fastapi uvicorn gunicorn river
+	touch $@
+
+# The schemas of Compose, Kubernetes, Prometheus' operator and Grafana.
+$(VENV)/.with-schemas: $(VENV)/.with-test
+	$(PIP) check-jsonschema kubernetes-validate cloudcoil.models.prometheus_operator grafana-foundation-sdk
 	touch $@
 
 clean: ## remove what make has made

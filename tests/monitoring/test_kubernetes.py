@@ -11,9 +11,7 @@ import yaml
 
 from gangplank.monitoring import rules
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-# A duration, as the schema of Prometheus' operator has it.
-DURATION = re.compile(r"0|((\d+)y)?((\d+)w)?((\d+)d)?((\d+)h)?((\d+)m)?((\d+)s)?((\d+)ms)?")
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 MANIFESTS = {
     (file.name, each["kind"]): each
     for file in sorted((EXAMPLES / "stack" / "kubernetes").iterdir())
@@ -28,7 +26,7 @@ def pods(kind: str) -> Iterator[dict[str, Any]]:
             yield manifest["spec"]["template"]
 
 
-def test_each_kind_is_there_with_the_fields_that_it_needs() -> None:
+def test_each_kind_is_there_with_what_its_schema_does_not_say() -> None:
     kinds = {
         "Deployment": "apps/v1",
         "Service": "v1",
@@ -68,7 +66,6 @@ def test_the_monitors_find_the_pods_and_keep_the_job_of_the_training() -> None:
     ):
         assert endpoint["port"] == name
         assert endpoint["honorLabels"] is True
-        assert DURATION.fullmatch(endpoint["interval"])
         # What the operator adds, and what changes with each pod.
         (relabeling,) = endpoint["relabelings"]
         assert relabeling["action"] == "labeldrop"
@@ -76,22 +73,11 @@ def test_the_monitors_find_the_pods_and_keep_the_job_of_the_training() -> None:
         assert not any(re.fullmatch(relabeling["regex"], label) for label in ("job", "instance", "__address__"))
 
 
-def test_the_rules_have_the_fields_that_the_operator_needs() -> None:
+def test_the_operator_gets_the_same_rules() -> None:
     manifest = yaml.safe_load(rules("operator"))
     assert (manifest["apiVersion"], manifest["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
     assert manifest["metadata"] == {"name": "gangplank"}
     assert manifest["spec"] == yaml.safe_load(rules())
-    for group in manifest["spec"]["groups"]:
-        assert group["name"]
-        assert group.keys() <= {"name", "interval", "rules"}
-        assert DURATION.fullmatch(group.get("interval", "0"))
-        for rule in group["rules"]:
-            assert isinstance(rule["expr"], str)
-            assert len(rule.keys() & {"alert", "record"}) == 1
-            assert rule.keys() <= {"alert", "record", "expr", "for", "labels", "annotations"}
-            assert DURATION.fullmatch(rule.get("for", "0"))
-            texts = [*rule.get("labels", {}).values(), *rule.get("annotations", {}).values()]
-            assert all(isinstance(text, str) for text in texts)
 
 
 def test_the_training_takes_the_options_of_the_manifests() -> None:
