@@ -42,8 +42,8 @@ check: lint ## lint, and the tests of the core and of its structure: the inner l
 # All tests: first those that need no framework, while none is installed, and those that must have the machine for
 # themselves; then the rest, two targets at a time, the longest first.
 test: ## all tests; they install each framework
-	$(MAKE) --jobs=1 test-core test-faults $(ALL)
-	$(MAKE) --jobs=2 --output-sync $(KERAS) test-lightning test-transformers test-servers test-soak test-monitoring \
+	$(MAKE) --jobs=1 test-core test-faults test-soak $(ALL)
+	$(MAKE) --jobs=2 --output-sync $(KERAS) test-lightning test-transformers test-servers test-monitoring \
 		test-predict test-xgboost test-wheels test-torch test-jax
 
 # Each of these is a separate process: TensorFlow and torch crash each other in one. Without ARGS, it writes a record of
@@ -64,7 +64,7 @@ test-monitoring: $(VENV)/.with-schemas servers ## the rules for Prometheus, the 
 	$(call pytest,monitoring,--numprocesses=2 tests/monitoring)
 
 test-soak: $(VENV)/.with-test servers ## a minute of a gateway that fails at random, for one training and for many
-	$(call pytest,soak,tests/faults/test_soak.py)
+	$(call pytest,soak,--numprocesses=2 tests/faults/test_soak.py)
 
 test-keras: test-keras-$(BACKEND) ## the Keras exporter; BACKEND=jax or torch
 
