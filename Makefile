@@ -27,8 +27,9 @@ demo-lightning: $(VENV)/.with-lightning,demo ## the same with Lightning; DEVICES
 demo-transformers: $(VENV)/.with-transformers,demo ## the same with Transformers: a very small language model
 	$(BIN)/python examples/transformers/train.py $(if $(KEEP),--keep)
 
-# The servers of `make servers` are used where PATH has none.
+# Without Docker, the servers of the tests are used where PATH has none.
 stack: $(VENV)/.with-cli ## Prometheus, Alertmanager and Grafana with the rules and dashboards: examples/stack
+	. examples/ours.sh; docker_answers || tests/install-servers .servers
 	PATH="$(abspath $(BIN)):$$PATH:$(CURDIR)/.servers/usr/bin" examples/stack/start.sh
 
 stack-stop: ## stop them, and delete what they have stored

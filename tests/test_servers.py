@@ -46,11 +46,11 @@ class Checkout:
         (self.programs / name).write_text(text)
         (self.programs / name).chmod(0o755)
 
-    def install(self, **environment: str) -> str:
+    def install(self, *folders: str, **environment: str) -> str:
         """Run the script, which must succeed; return what it says."""
         variables = {"PATH": str(self.programs), "NOTES": str(self.notes), "TMPDIR": str(self.folder), **environment}
         script = self.folder / "tests" / SCRIPT.name
-        ran = subprocess.run([script], env=variables, capture_output=True, text=True, check=False)
+        ran = subprocess.run([script, *folders], env=variables, capture_output=True, text=True, check=False)
         assert (ran.returncode, ran.stdout) == (0, "")
         assert not list(self.folder.glob("tmp*"))
         return ran.stderr
@@ -74,6 +74,11 @@ def test_both_generations_are_unpacked_and_then_left_alone(checkout: Checkout) -
     assert called.count("update") == 3
     assert checkout.install() == ""
     assert checkout.notes.read_text() == called
+
+
+def test_one_folder_can_be_unpacked_alone(checkout: Checkout) -> None:
+    assert checkout.install(".servers") == ""
+    assert checkout.unpacked() == {"": OLD, "new": [], "debian13": []}
 
 
 def test_apts_own_state_is_not_touched(checkout: Checkout) -> None:
