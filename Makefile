@@ -29,7 +29,7 @@ demo-transformers: $(VENV)/.with-transformers,demo ## the same with Transformers
 
 # Without Docker, the servers of the tests are used where PATH has none.
 stack: $(VENV)/.with-cli ## Prometheus, Alertmanager and Grafana with the rules and dashboards: examples/stack
-	. examples/ours.sh; docker_answers || tests/install-servers .servers
+	. examples/ours.sh; compose_answers || tests/install-servers stack
 	PATH="$(abspath $(BIN)):$$PATH:$(CURDIR)/.servers/usr/bin" examples/stack/start.sh
 
 stack-stop: ## stop them, and delete what they have stored
@@ -40,8 +40,8 @@ stack-stop: ## stop them, and delete what they have stored
 check: lint ## lint, and the tests of the core and of its structure: the inner loop, under a minute
 	$(BIN)/python -m pytest --quiet --numprocesses=4 tests/core tests/test_structure.py
 
-# All tests: first those that need no framework, while none is installed, and those that must have the machine for
-# themselves; then the rest, two targets at a time, the longest first.
+# All tests: first those that need no framework, while none is installed, and those that time hooks, with nothing else
+# beside them; then the rest, two targets at a time, the longest first.
 test: ## all tests; they install each framework
 	$(MAKE) --jobs=1 test-core test-faults test-soak $(ALL)
 	$(MAKE) --jobs=2 --output-sync $(KERAS) test-lightning test-transformers test-servers test-monitoring \
@@ -95,7 +95,7 @@ test-wheels: $(VENV)/.with-lightning,demo,test servers ## the built wheel, and t
 	$(call pytest,wheels,tests/with_wheels)
 
 # The tests that talk to servers, with newer servers than Debian 12's. tests/testing/gateway always uses both; the files
-# that are left out talk to none.
+# that are left out talk to none of them.
 NEWER := tests/core/sinks tests/core/delivery tests/core/recording/test_recorder.py tests/core/test_run.py \
 	tests/core/test_strict.py tests/cli tests/docs/test_sinks.py tests/faults/credentials tests/test_examples.py \
 	tests/test_stack_example.py $(addprefix --ignore=tests/cli/test_,hostile_servers.py output.py plugins_verb.py \

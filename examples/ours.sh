@@ -138,3 +138,4 @@ docker_answers() {
     done
     wait $! 2>/dev/null
 }
+compose_answers() { docker_answers && docker compose version >/dev/null 2>&1; }

@@ -46,11 +46,11 @@ class Checkout:
         (self.programs / name).write_text(text)
         (self.programs / name).chmod(0o755)
 
-    def install(self, *folders: str, **environment: str) -> str:
+    def install(self, *arguments: str, **environment: str) -> str:
         """Run the script, which must succeed; return what it says."""
         variables = {"PATH": str(self.programs), "NOTES": str(self.notes), "TMPDIR": str(self.folder), **environment}
         script = self.folder / "tests" / SCRIPT.name
-        ran = subprocess.run([script, *folders], env=variables, capture_output=True, text=True, check=False)
+        ran = subprocess.run([script, *arguments], env=variables, capture_output=True, text=True, check=False)
         assert (ran.returncode, ran.stdout) == (0, "")
         assert not list(self.folder.glob("tmp*"))
         return ran.stderr
@@ -76,9 +76,21 @@ def test_both_generations_are_unpacked_and_then_left_alone(checkout: Checkout) -
     assert checkout.notes.read_text() == called
 
 
-def test_one_folder_can_be_unpacked_alone(checkout: Checkout) -> None:
-    assert checkout.install(".servers") == ""
-    assert checkout.unpacked() == {"": OLD, "new": [], "debian13": []}
+def test_what_the_stack_starts_can_be_unpacked_alone(checkout: Checkout) -> None:
+    assert checkout.install("stack") == ""
+    assert checkout.unpacked() == {
+        "": ["prometheus", "prometheus-alertmanager", "prometheus-pushgateway", "promtool"],
+        "new": [],
+        "debian13": [],
+    }
+    called = checkout.notes.read_text()
+    checkout.install("stack")
+    assert checkout.notes.read_text() == called
+
+
+def test_the_stack_itself_says_what_is_missing_where_there_is_no_apt(checkout: Checkout) -> None:
+    (checkout.programs / "apt-get").unlink()
+    assert checkout.install("stack") == ""
 
 
 def test_apts_own_state_is_not_touched(checkout: Checkout) -> None:
@@ -99,7 +111,7 @@ def test_without_a_network_or_apt_nothing_is_unpacked_and_it_says_so(checkout: C
     for missing in ("E: offline", "not found"):
         said = checkout.install(OFFLINE="100")
         assert missing in said
-        assert said.count("The tests that need them will be skipped.") == 3
+        assert said.count("What needs them will be left out.") == 3
         assert checkout.unpacked() == {place: [] for place in PLACES}
         (checkout.programs / "apt-get").unlink(missing_ok=True)
 

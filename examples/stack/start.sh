@@ -22,7 +22,7 @@ compose() { docker compose --file "$here/compose.yaml" "$@"; }
 need_tools
 command -v gangplank >/dev/null || fail "gangplank is not on PATH: install it, or run \`make stack\` in a checkout."
 docker=no
-if docker_answers && docker compose version >/dev/null 2>&1; then docker=yes; fi
+if compose_answers; then docker=yes; fi
 
 # --- Can they start? --------------------------------------------------------------------------------------------------
 
