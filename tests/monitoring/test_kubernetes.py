@@ -78,6 +78,9 @@ def test_the_operator_gets_the_same_rules() -> None:
     assert (manifest["apiVersion"], manifest["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
     assert manifest["metadata"] == {"name": "gangplank"}
     assert manifest["spec"] == yaml.safe_load(rules())
+    for rule in (rule for group in manifest["spec"]["groups"] for rule in group["rules"]):
+        assert isinstance(rule["expr"], str)
+        assert len(rule.keys() & {"alert", "record"}) == 1
 
 
 def test_the_training_takes_the_options_of_the_manifests() -> None:
